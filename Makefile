@@ -1,0 +1,29 @@
+# What a developer types. `python3 manage.py up` and `python3 manage.py test` need none of it.
+PY := .venv/bin/python
+
+.PHONY: check fmt lock shots bench crash
+
+check:  ## lint, types, templates, import contract, missing migrations
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m djlint --quiet --lint templates
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache
+	$(PY) manage.py makemigrations --check --dry-run
+
+fmt:  ## put code into its usual shape
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+lock:  ## pin every dependency by hash, without naming a registry
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml --group test -o requirements-test.txt
+
+shots:  ## screenshots of every page, both themes, desktop and phone
+	$(PY) -m bench.shots
+
+bench:  ## measured figures, printed as ratios
+	$(PY) -m bench
+
+crash:  ## longer seeded rounds of the crash tests
+	CRASH_ROUNDS=20 $(PY) manage.py test -m crash

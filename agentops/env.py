@@ -1,0 +1,102 @@
+"""The settings a person may give, read from the environment once, typed, with one clear sentence for a bad value."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+
+class SettingsError(Exception):
+    """Raised for a setting that cannot be used; the message is one sentence for the person who starts the server."""
+
+
+class Env(msgspec.Struct, frozen=True, kw_only=True):
+    """One field for each variable; every variable may also be given as NAME_FILE, the path of a file that holds it."""
+
+    database_url: str = ""
+    broker_url: str = ""
+    agentops_secret_key: str = ""
+    agentops_audit_key: str = ""
+    agentops_encryption_key: str = ""
+    agentops_public_url: str = "http://127.0.0.1:8000"
+    agentops_data_dir: str = ".agentops"
+    agentops_retention_days: int = 90
+    agentops_debug: bool = False
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.agentops_data_dir).expanduser().absolute()
+
+    @property
+    def is_https(self) -> bool:
+        return self.agentops_public_url.startswith("https://")
+
+    @property
+    def public_host(self) -> str:
+        return urlsplit(self.agentops_public_url).hostname or ""
+
+
+SECRETS_FILE = "secrets.json"
+SECRET_NAMES = ("agentops_secret_key", "agentops_audit_key", "agentops_encryption_key")
+
+
+def read_env(environ: Mapping[str, str] | None = None) -> Env:
+    """Return the settings. Raises SettingsError.
+
+    Secrets that the environment does not give come from `<data dir>/secrets.json`, written by the first `up`.
+    """
+    environ = os.environ if environ is None else environ
+    given = {name: value for name in Env.__struct_fields__ if (value := _read(environ, name.upper())) is not None}
+    try:
+        env = msgspec.convert(given, Env, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+    _check(env)
+    missing = [name for name in SECRET_NAMES if not getattr(env, name)]
+    return msgspec.structs.replace(env, **_saved_secrets(env.data_dir, missing)) if missing else env
+
+
+def _read(environ: Mapping[str, str], name: str) -> str | None:
+    path = environ.get(f"{name}_FILE")
+    if path and name in environ:
+        raise SettingsError(f"{name} and {name}_FILE are both set; keep one of them.")
+    if not path:
+        return environ.get(name)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {error}.") from None
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    problem, _, place = str(error).partition(" - at `$.")
+    return f"{place.rstrip('`').upper()} has a value of the wrong kind: {problem[:1].lower()}{problem[1:]}."
+
+
+def _check(env: Env) -> None:
+    url = urlsplit(env.agentops_public_url)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise SettingsError("AGENTOPS_PUBLIC_URL must look like https://agentops.example.com.")
+    if env.agentops_retention_days < 1:
+        raise SettingsError("AGENTOPS_RETENTION_DAYS must be 1 or more.")
+    if env.database_url and urlsplit(env.database_url).scheme not in {"postgres", "postgresql"}:
+        raise SettingsError("DATABASE_URL must start with postgresql:// and name a Postgres of version 15 or newer.")
+    if env.broker_url and urlsplit(env.broker_url).scheme not in BROKER_SCHEMES:
+        raise SettingsError(f"BROKER_URL must start with one of {', '.join(sorted(BROKER_SCHEMES))} and ://.")
+
+
+BROKER_SCHEMES = {"redis", "rediss", "redis+socket", "amqp", "amqps"}
+
+
+def _saved_secrets(data_dir: Path, names: list[str]) -> dict[str, str]:
+    path = data_dir / SECRETS_FILE
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}.") from None
+    return {name: saved[name] for name in names if name in saved}

@@ -1,0 +1,8 @@
+"""The Django app of users, projects, memberships and API keys."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "agentops.accounts"
+    label = "accounts"

@@ -1,7 +1,9 @@
 """The settings a person may give, read from the environment once, typed, with one clear sentence for a bad value."""
 
+import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,7 +40,17 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     def public_host(self) -> str:
         return urlsplit(self.agentops_public_url).hostname or ""
 
+    @property
+    def socket_dir(self) -> Path:
+        """Where the embedded services listen. The name of a Unix socket has at most 103 bytes on some systems."""
+        path = self.data_dir / "run"
+        if len(os.fsencode(path / ".s.PGSQL.5432.lock")) <= 100:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"agentops-{os.getuid()}-{digest}"
 
+
+BROKER_SOCKET = "broker.sock"
 SECRETS_FILE = "secrets.json"
 SECRET_NAMES = ("agentops_secret_key", "agentops_audit_key", "agentops_encryption_key")
 

@@ -1,0 +1,51 @@
+"""Repairs that let a bad text through without harm: NUL, lone surrogates, invalid UTF-8, over-long text."""
+
+import re
+from typing import Any
+
+MAX_TEXT = 1_000_000  # characters of one text; the rest is cut, and said so
+MAX_ATTRIBUTES = 256_000  # characters of the JSON of one span's attributes
+MAX_NAME = 200  # characters of a name that is shown in lists and kept in indexes
+
+REPLACEMENT = "\ufffd"
+
+# A valid pair, or a backslash that escapes something else, is matched first and kept; what is left is a lone half.
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\[^u]|\x00"
+)
+
+
+def repair_json(body: bytes) -> bytes:
+    r"""Return JSON text in which lone surrogates, invalid UTF-8 and raw NULs are the escape \u0000.
+
+    That escape is what `clean` replaces, item by item, so that each repaired item is known. Linear time.
+    """
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        text = body.decode(errors="surrogateescape")
+        body = re.sub("[\udc80-\udcff]+", r"\\u0000", text).encode()
+    return _ESCAPES.sub(lambda m: b"\\u0000" if m[1] or m[0] == b"\x00" else m[0], body)
+
+
+def may_need_cleaning(raw: bytes) -> bool:
+    """Say whether a JSON text can hold a NUL at all; false for nearly every item."""
+    return b"\\u0000" in raw
+
+
+def clean(value: Any) -> Any:
+    """Return a decoded JSON value with NULs replaced by U+FFFD, in keys too. Raises RecursionError when too deep."""
+    if isinstance(value, str):
+        return value.replace("\x00", REPLACEMENT)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    return value
+
+
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """Return the text, or its first `limit` characters and a marker with the original size."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… [cut: {len(text):,} characters]"

@@ -1,0 +1,123 @@
+"""The columns of the span table as COPY writes them: name, Postgres type, and how a merge treats each."""
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+from psycopg.types.json import Jsonb
+
+from traces.ingest.record import SpanRecord
+
+
+class Column(NamedTuple):
+    name: str
+    type: str
+    merge: str = "fill"  # "key", "fill" (nulls only), "latest" (the later time wins), "keep" (what is stored stays)
+
+
+COLUMNS = (
+    Column("project_id", "uuid", "key"),
+    Column("trace_day", "date", "key"),
+    Column("trace_ref_id", "uuid", "key"),
+    Column("span_id", "text", "key"),
+    Column("parent_span_id", "text"),
+    Column("step_number", "int4"),
+    Column("event_type", "text"),
+    Column("name", "text"),
+    Column("tool_name", "text"),
+    Column("agent", "text"),
+    Column("model", "text"),
+    Column("approval_id", "text"),
+    Column("decision", "text"),
+    Column("started_at", "timestamptz", "started"),
+    Column("ended_at", "timestamptz", "latest"),
+    Column("received_at", "timestamptz", "keep"),
+    Column("is_error", "bool"),
+    Column("revised", "bool", "keep"),
+    Column("repaired", "bool", "keep"),
+    Column("synthetic_time", "bool", "keep"),
+    Column("input_tokens", "int4"),
+    Column("output_tokens", "int4"),
+    Column("cached_tokens", "int4"),
+    Column("context_tokens", "int4"),
+    Column("cost_usd", "numeric"),
+    Column("input_hash", "int8"),
+    Column("output_hash", "int8"),
+    Column("output_size", "int4"),
+    Column("toolset_id", "uuid"),
+    Column("original_timestamp", "text", "keep"),
+    Column("input_preview", "text", "keep"),
+    Column("output_preview", "text", "keep"),
+    Column("input", "text"),
+    Column("output", "text"),
+    Column("text", "text"),
+    Column("thinking", "text"),
+    Column("error", "text"),
+    Column("attributes", "jsonb"),
+)
+NAMES = ", ".join(column.name for column in COLUMNS)
+TYPES = [column.type for column in COLUMNS]
+KEY = [column.name for column in COLUMNS if column.merge == "key"]
+
+
+class Placed(NamedTuple):
+    """Where a record's row goes: what the upsert of its trace and toolset returned."""
+
+    project_id: UUID
+    trace_day: Any
+    trace_ref_id: UUID
+    received_at: Any
+
+
+def row(span: SpanRecord, place: Placed, toolset_id: UUID | None) -> tuple[Any, ...]:
+    """Return the values of a new row, in the order of COLUMNS."""
+    return (
+        place.project_id,
+        place.trace_day,
+        place.trace_ref_id,
+        span.span_id,
+        span.parent_span_id,
+        span.step_number,
+        span.event_type,
+        span.name,
+        span.tool_name,
+        span.agent,
+        span.model,
+        span.approval_id,
+        span.decision,
+        span.started_at,
+        span.ended_at,
+        place.received_at,
+        span.is_error,
+        False,
+        span.repaired,
+        span.synthetic_time,
+        span.input_tokens,
+        span.output_tokens,
+        span.cached_tokens,
+        span.context_tokens,
+        span.cost_usd,
+        span.input_hash,
+        span.output_hash,
+        span.output_size,
+        toolset_id,
+        span.original_timestamp,
+        span.input_preview,
+        span.output_preview,
+        span.input,
+        span.output,
+        span.text,
+        span.thinking,
+        span.error,
+        None if span.attributes is None else Jsonb(span.attributes, dumps=msgspec.json.encode),
+    )
+
+
+def copy_rows(table: str, values: list[tuple[Any, ...]]) -> None:
+    """Write rows in the order of COLUMNS by binary COPY. Raises django.db.IntegrityError for a key that is there."""
+    statement = f"COPY {table} ({NAMES}) FROM STDIN (FORMAT BINARY)"
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(TYPES)
+        for value in values:
+            copy.write_row(value)

@@ -1,0 +1,75 @@
+"""What happens to spans that are there already: nulls are filled, a later end is taken, a contradiction is marked.
+
+The trace rows are locked by the upsert before this runs, so no other batch can write the same spans meanwhile.
+"""
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from traces.ingest.columns import COLUMNS, KEY, NAMES, copy_rows
+
+
+class Change(NamedTuple):
+    """What was stored of a span before a merge, and whether the merge added anything."""
+
+    added: bool
+    event_type: str | None
+    is_error: bool | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    cost_usd: Decimal | None
+
+
+_USING = " AND ".join(f"s.{name} = n.{name}" for name in KEY)
+_FILLED = [column.name for column in COLUMNS if column.merge == "fill"]
+_ADDED = " OR ".join(
+    [
+        *(f"(s.{name} IS NULL AND n.{name} IS NOT NULL)" for name in _FILLED),
+        "n.ended_at > s.ended_at",
+        "s.ended_at IS NULL AND n.ended_at IS NOT NULL",
+    ]
+)
+# Times that a door made up (a file without a clock, an absurd time) contradict nothing.
+_CONTRADICTS = " OR ".join(
+    [
+        *(f"(s.{name} <> n.{name})" for name in _FILLED),
+        "(s.started_at <> n.started_at AND NOT n.synthetic_time AND n.original_timestamp IS NULL)",
+    ]
+)
+_PREVIEWS = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in ("input_preview", "output_preview"))
+_SET = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in _FILLED)
+
+_FIND = f"""
+SELECT s.trace_ref_id, s.span_id, ({_ADDED}) IS TRUE, s.event_type, s.is_error, s.input_tokens, s.output_tokens,
+       s.cached_tokens, s.cost_usd
+FROM span_staging n JOIN traces_span s ON {_USING}
+"""  # noqa: S608 - built from COLUMNS alone
+_UPDATE = f"""
+UPDATE traces_span s SET {_SET}, {_PREVIEWS}, ended_at = greatest(s.ended_at, n.ended_at),
+       revised = s.revised OR ({_CONTRADICTS}) IS TRUE
+FROM span_staging n WHERE {_USING} AND (({_ADDED}) OR ({_CONTRADICTS}))
+"""  # noqa: S608 - built from COLUMNS alone
+_INSERT = f"""
+INSERT INTO traces_span ({NAMES})
+SELECT {NAMES} FROM span_staging n WHERE NOT EXISTS (SELECT FROM traces_span s WHERE {_USING})
+"""  # noqa: S608 - built from COLUMNS alone
+
+
+def merge(values: list[tuple[Any, ...]]) -> dict[tuple[UUID, str], Change]:
+    """Write rows of which some are there; return what was stored of those, by (trace row, span id).
+
+    Four statements. No two of the rows may have the same key.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS span_staging (LIKE traces_span) ON COMMIT DROP")
+        cursor.execute("TRUNCATE span_staging")
+        copy_rows("span_staging", values)
+        cursor.execute(_FIND)
+        found = {(trace, span): Change(*rest) for trace, span, *rest in cursor.fetchall()}
+        cursor.execute(_UPDATE)
+        cursor.execute(_INSERT)
+    return found

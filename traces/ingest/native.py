@@ -1,0 +1,144 @@
+"""The native wire format: JSON steps, one, a list, `{"steps": […]}`, or one a line (docs/contract: Ingest)."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from traces.ingest.clean import clean, may_need_cleaning, repair_json
+from traces.ingest.record import Batch, Problem, Rejection
+from traces.ingest.step import StepIn, add_step
+
+
+class BodyError(Exception):
+    """Raised when a body cannot be read at all; nothing of it was stored."""
+
+
+REQUIRED = ("step_number", "timestamp", "event_type")
+FIELD_TYPES = get_type_hints(StepIn, include_extras=True)
+
+
+class _Envelope(msgspec.Struct):
+    steps: list[Raw] | UnsetType = UNSET
+
+
+_decode_start = msgspec.json.Decoder(list[Raw] | _Envelope).decode
+_decode_step = msgspec.json.Decoder(StepIn).decode
+
+
+def read_body(body: bytes, *, now: datetime, ndjson: bool = False) -> Batch:
+    """Return what a request's body holds. Raises BodyError when it cannot be read at all.
+
+    `now` is the moment of receipt, aware; a step that is wrong is rejected alone.
+    """
+    return read_items(_lines(body) if ndjson else _items(body), now=now)
+
+
+def read_items(items: Iterable[bytes | Raw], *, now: datetime) -> Batch:
+    """Return what a sequence of JSON texts, one an item, holds."""
+    batch = Batch()
+    for index, raw in enumerate(items):
+        batch.received += 1
+        try:
+            step, repaired = _read_step(bytes(raw))
+            problems = _missing(step)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+            problems = explain(bytes(raw), error)
+        if problems:
+            batch.rejected.append(Rejection(index, problems))
+        else:
+            add_step(batch, step, now=now, repaired=repaired)
+    return batch
+
+
+def _items(body: bytes) -> Iterable[bytes | Raw]:
+    if not body.strip():
+        raise BodyError('The body is empty; send one step, a list of steps, or {"steps": [...]}.')
+    try:
+        start = _decode_start(body)
+    except RecursionError:
+        raise BodyError("The body is nested too deeply to be read.") from None
+    except msgspec.DecodeError as error:
+        start = _decode_repaired(body, error)
+    if isinstance(start, list):
+        return start
+    return [body] if start.steps is UNSET else start.steps
+
+
+def _decode_repaired(body: bytes, error: msgspec.DecodeError) -> list[Raw] | _Envelope:
+    try:
+        repaired = repair_json(body)
+        start = _decode_start(repaired)
+    except (msgspec.DecodeError, RecursionError):
+        raise BodyError(f"The body cannot be read as JSON: {error}.") from None
+    if isinstance(start, _Envelope) and start.steps is UNSET:
+        return [Raw(repaired)]
+    return start
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    if not body.strip():
+        raise BodyError("The body is empty; send one step a line.")
+    return (line for line in body.split(b"\n") if line.strip())
+
+
+def _read_step(raw: bytes) -> tuple[StepIn, bool]:
+    try:
+        step = _decode_step(raw)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeError):
+        raw = repair_json(raw)
+        step = _decode_step(raw)
+    if not may_need_cleaning(raw):
+        return step, False
+    plain = msgspec.json.decode(raw)
+    cleaned = clean(plain)
+    return msgspec.convert(cleaned, StepIn), cleaned != plain
+
+
+def _missing(step: StepIn) -> list[Problem]:
+    if step.is_status:
+        return []
+    return [Problem(f"/{name}", "is required") for name in REQUIRED if getattr(step, name) is None]
+
+
+def explain(raw: bytes, error: Exception) -> list[Problem]:
+    """Return every fault of an item, each with the pointer to its place."""
+    if isinstance(error, RecursionError):
+        return [Problem("", "is nested too deeply")]
+    try:
+        item = msgspec.json.decode(repair_json(raw))
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as problem:
+        return [Problem("", _sentence(str(problem)))]
+    if not isinstance(item, dict):
+        return [Problem("", "must be an object that describes one step")]
+    return list(_faults(item)) or [Problem("", _sentence(str(error)))]
+
+
+def _faults(item: dict[str, Any]) -> Iterator[Problem]:
+    only_status = item.get("trace_status") is not None and not any(item.get(name) is not None for name in REQUIRED)
+    for name, kind in FIELD_TYPES.items():
+        value = item.get(name)
+        if value is None:
+            if name == "trace_id" or (name in REQUIRED and not only_status):
+                yield Problem(f"/{name}", "is required")
+            continue
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            detail, _, place = str(error).partition(" - at `$")
+            allowed = get_args(kind.__args__[0]) if detail.startswith("Invalid enum") else ()
+            detail = f"must be one of {', '.join(allowed)}" if allowed else _sentence(detail)
+            yield Problem(f"/{name}{_pointer(place.rstrip('`'))}", detail)
+
+
+def _pointer(path: str) -> str:
+    """Return `/0/name` for msgspec's `[0].name`."""
+    return path.replace("[", "/").replace("]", "").replace(".", "/")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}" if text.startswith("Expected") else text

@@ -1,0 +1,135 @@
+"""What every door makes of its input: frozen records of spans and of what was said about their traces."""
+
+from datetime import datetime
+from decimal import Decimal
+from hashlib import blake2b, sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+HEX = frozenset("0123456789abcdef")
+
+
+class ToolsetRecord(msgspec.Struct, frozen=True):
+    """The tools offered to a model, with the hash that names them."""
+
+    sha256: bytes
+    tools: list[dict[str, Any]]
+
+
+class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One span, ready for its row; the names are those of the columns (traces.models.Span)."""
+
+    trace: UUID
+    span_id: str
+    started_at: datetime
+    parent_span_id: str | None = None
+    step_number: int | None = None
+    event_type: str | None = None
+    name: str | None = None
+    tool_name: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    approval_id: str | None = None
+    decision: str | None = None
+    ended_at: datetime | None = None
+    is_error: bool | None = None
+    repaired: bool = False
+    synthetic_time: bool = False
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    context_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    input_hash: int | None = None
+    output_hash: int | None = None
+    output_size: int | None = None
+    toolset: ToolsetRecord | None = None
+    original_timestamp: str | None = None
+    input_preview: str | None = None
+    output_preview: str | None = None
+    input: str | None = None
+    output: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    error: str | None = None
+    attributes: dict[str, Any] | None = None
+
+    @property
+    def key(self) -> tuple[UUID, str]:
+        return self.trace, self.span_id
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.is_error) or self.event_type == "error"
+
+
+class TraceRecord(msgspec.Struct, kw_only=True):
+    """What one batch says about one trace; an empty text says nothing."""
+
+    trace: UUID
+    external_id: str | None = None
+    session_id: str = ""
+    name: str = ""
+    preview: str = ""
+    agent: str = ""
+    user: str = ""
+    environment: str = ""
+    release: str = ""
+    status: str = ""  # "running", "ok" or "error", as said by the sender
+    status_items: int = 0  # items that opened or closed the trace without a step
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One fault of one item: where (a JSON pointer into the item) and what would be right."""
+
+    pointer: str
+    detail: str
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    index: int
+    errors: list[Problem]
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a batch came from, for the ledger and for what may be concluded from it."""
+
+    source: str  # the door and its dialect: "native", "import", …
+    key_name: str = ""
+    agent: str = ""  # of a trace whose sender names none
+    backfill: bool = False
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """What a door read from one request or one stretch of a file."""
+
+    received: int = 0
+    spans: list[SpanRecord] = []
+    traces: dict[UUID, TraceRecord] = {}
+    rejected: list[Rejection] = []
+
+    def trace(self, trace: UUID, external_id: str | None) -> TraceRecord:
+        return self.traces.setdefault(trace, TraceRecord(trace=trace, external_id=external_id))
+
+
+def trace_key(value: str) -> tuple[UUID, str | None]:
+    """Return the 128-bit id for a sender's string, and the string itself where it is no hex id.
+
+    Dashes are stripped and letters lowered; anything but 32 hex digits is mapped by SHA-256, first 128 bits.
+    """
+    digits = value.replace("-", "").lower()
+    if len(digits) == 32 and HEX.issuperset(digits):
+        return UUID(digits), None
+    return UUID(bytes=sha256(value.encode()).digest()[:16]), value
+
+
+def span_key(trace: UUID, step_number: int) -> str:
+    """Return the span id, 16 hex digits, of a step that came without one."""
+    return blake2b(trace.bytes + step_number.to_bytes(8, "big"), digest_size=8).hexdigest()
+
+
+def content_hash(data: bytes) -> int:
+    """Return a signed 64-bit hash, as Postgres's bigint holds it."""
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big", signed=True)

@@ -1,0 +1,137 @@
+"""The sums on a trace's row: what lists show, kept up to date in the transaction that stores the spans."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from psycopg.types.json import Jsonb
+
+from traces.ingest import shape
+from traces.ingest.merge import Change
+from traces.ingest.record import SpanRecord, TraceRecord
+from traces.ingest.upsert import TraceRow
+
+QUIET_S = 600  # a running trace is closed after so long without a step
+MAX_TOOLS = 100  # different tool names kept on a trace's row
+
+
+class Sums:
+    """What one batch adds to one trace."""
+
+    def __init__(self, row: TraceRow, about: TraceRecord) -> None:
+        self.row = row
+        self.about = about
+        self.spans = self.errors = 0
+        self.input_tokens = self.output_tokens = self.cached_tokens = 0
+        self.cost_usd: Decimal | None = None
+        self.started_at: datetime | None = None
+        self.ended_at: datetime | None = None
+        self.model = ""
+        self.tool_names: dict[str, None] = {}
+        self.marks: list[str] = []
+
+    def add(self, span: SpanRecord, before: Change | None) -> None:
+        """Add a span; `before` is what was stored of it, or None for a new one."""
+        if before is None:
+            before = _NOTHING
+            self.spans += 1
+        self._add_tokens(span, before)
+        if span.event_type and before.event_type is None:
+            self.marks.append(_mark(span))
+        was_failed = bool(before.is_error) or before.event_type == "error"
+        self.errors += span.failed and bool(span.event_type) and not was_failed
+        if span.tool_name and len(self.tool_names) < MAX_TOOLS:
+            self.tool_names[span.tool_name] = None
+        self.model = span.model or self.model
+        self.started_at = min(self.started_at or span.started_at, span.started_at)
+        ended_at = span.ended_at or span.started_at
+        self.ended_at = max(self.ended_at or ended_at, ended_at)
+
+    def _add_tokens(self, span: SpanRecord, before: Change) -> None:
+        """Add what the span says and did not say before: what is stored stays, so only a null counts."""
+        self.input_tokens += (span.input_tokens or 0) if before.input_tokens is None else 0
+        self.output_tokens += (span.output_tokens or 0) if before.output_tokens is None else 0
+        self.cached_tokens += (span.cached_tokens or 0) if before.cached_tokens is None else 0
+        if span.cost_usd is not None and before.cost_usd is None:
+            self.cost_usd = (self.cost_usd or Decimal(0)) + span.cost_usd
+
+    def row_values(self) -> tuple[Any, ...]:
+        drawn, stride = shape.extend(self.row.shape, self.row.shape_stride, self.row.steps, self.marks)
+        return (
+            self.row.id,
+            self.spans,
+            len(self.marks),
+            self.errors,
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.cost_usd,
+            self.started_at,
+            self.ended_at,
+            self.model,
+            Jsonb(list(self.tool_names)),
+            drawn,
+            stride,
+            self.about.status,
+        )
+
+
+_NOTHING = Change(
+    added=True, event_type=None, is_error=None, input_tokens=None, output_tokens=None, cached_tokens=None, cost_usd=None
+)
+
+
+def _mark(span: SpanRecord) -> str:
+    by_customer = span.event_type == "human_gate" and not span.approval_id and not span.decision
+    return shape.mark(span.event_type or "", failed=span.failed, by_customer=by_customer)
+
+
+# A status that was said stays until another is said. Steps that come after a trace was closed by silence reopen it;
+# its `closes_at` tells: null where the sender closed it.
+_APPLY = """
+UPDATE traces_trace t SET
+    spans = t.spans + v.spans,
+    steps = t.steps + v.steps,
+    errors = t.errors + v.errors,
+    input_tokens = t.input_tokens + v.input_tokens,
+    output_tokens = t.output_tokens + v.output_tokens,
+    cached_tokens = t.cached_tokens + v.cached_tokens,
+    cost_usd = CASE WHEN v.cost_usd IS NULL THEN t.cost_usd ELSE coalesce(t.cost_usd, 0) + v.cost_usd END,
+    started_at = least(t.started_at, v.started_at),
+    ended_at = greatest(t.ended_at, v.ended_at),
+    model = coalesce(nullif(v.model, ''), t.model),
+    tool_names = CASE WHEN t.tool_names @> ARRAY(SELECT jsonb_array_elements_text(v.tools)) THEN t.tool_names
+        ELSE ARRAY(
+            SELECT unnest(t.tool_names) UNION SELECT jsonb_array_elements_text(v.tools) ORDER BY 1 LIMIT %(max_tools)s
+        ) END,
+    shape = v.shape,
+    shape_stride = v.stride,
+    status = CASE WHEN v.status <> '' THEN v.status
+        WHEN v.spans > 0 AND t.closes_at IS NOT NULL THEN 'running'
+        ELSE t.status END,
+    closed_at = CASE WHEN v.status IN ('ok', 'error') THEN coalesce(t.closed_at, now())
+        WHEN v.status = 'running' OR (v.spans > 0 AND t.closes_at IS NOT NULL) THEN NULL
+        ELSE t.closed_at END,
+    closes_at = CASE WHEN v.status IN ('ok', 'error') THEN NULL
+        WHEN v.status = '' AND t.closes_at IS NULL AND t.closed_at IS NOT NULL THEN NULL
+        ELSE now() + make_interval(secs => %(quiet_s)s) END
+FROM unnest(
+    %(c0)s::uuid[], %(c1)s::int[], %(c2)s::int[], %(c3)s::int[], %(c4)s::bigint[], %(c5)s::bigint[], %(c6)s::bigint[],
+    %(c7)s::numeric[], %(c8)s::timestamptz[], %(c9)s::timestamptz[], %(c10)s::text[], %(c11)s::jsonb[], %(c12)s::text[],
+    %(c13)s::int[], %(c14)s::text[]
+) AS v (id, spans, steps, errors, input_tokens, output_tokens, cached_tokens, cost_usd, started_at, ended_at, model,
+        tools, shape, stride, status)
+WHERE t.id = v.id
+"""
+
+
+def apply(sums: Iterable[Sums]) -> None:
+    """Add the sums to the trace rows. One statement."""
+    columns = list(zip(*(each.row_values() for each in sums), strict=True))
+    if not columns:
+        return
+    sent: dict[str, Any] = {f"c{i}": list(column) for i, column in enumerate(columns)}
+    with connection.cursor() as cursor:
+        cursor.execute(_APPLY, {**sent, "quiet_s": QUIET_S, "max_tools": MAX_TOOLS})

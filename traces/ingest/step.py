@@ -1,0 +1,198 @@
+"""A step of the native wire format, and the records it becomes."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from traces.ingest import preview
+from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
+from traces.ingest.record import (
+    Batch,
+    SpanRecord,
+    ToolsetRecord,
+    TraceRecord,
+    content_hash,
+    span_key,
+    trace_key,
+)
+
+Identity = Annotated[str, Meta(min_length=1, max_length=200)]
+Count = Annotated[int, Meta(ge=0, le=2_147_483_647)]
+Milliseconds = Annotated[float, Meta(ge=0, le=31_622_400_000)]  # a year
+Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)
+
+
+class ToolIn(msgspec.Struct, omit_defaults=True):
+    name: Identity
+    schema: dict[str, Any] | None = None
+    risk: str | None = None
+
+
+class StepIn(msgspec.Struct, kw_only=True):
+    """A step as the contract gives it; absent and null say the same."""
+
+    trace_id: Identity
+    step_number: Count | None = None
+    timestamp: datetime | None = None
+    event_type: Literal["tool_call", "model_response", "error", "human_gate"] | None = None
+    span_id: Identity | None = None
+    parent_span_id: Identity | None = None
+    session_id: Identity | None = None
+    approval_id: Identity | None = None
+    tool_name: str | None = None
+    tool_input: Any = None
+    tool_output: Any = None
+    model_thinking: str | None = None
+    text: str | None = None
+    is_error: bool | None = None
+    error: str | None = None
+    agent: str | None = None
+    user: str | None = None
+    name: str | None = None
+    model: str | None = None
+    context_token_count: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    cost_usd: Usd | None = None
+    duration_ms: Milliseconds | None = None
+    tools: list[ToolIn] | None = None
+    decision: str | None = None
+    trace_name: str | None = None
+    trace_status: Literal["running", "ok", "error"] | None = None
+    environment: str | None = None
+    release: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def is_status(self) -> bool:
+        """True for an item that only opens or closes its trace."""
+        return self.trace_status is not None and self.event_type is self.step_number is self.timestamp is None
+
+
+def add_step(batch: Batch, step: StepIn, *, now: datetime, repaired: bool = False, synthetic: bool = False) -> None:
+    """Add one valid step to the batch."""
+    trace, external_id = trace_key(step.trace_id)
+    about = batch.trace(trace, external_id)
+    if step.is_status:
+        _note_trace(about, step, span=None)
+        about.status_items += 1
+        return
+    span = _span(trace, step, now=now, repaired=repaired, synthetic=synthetic)
+    _note_trace(about, step, span=span)
+    batch.spans.append(span)
+
+
+def _note_trace(about: TraceRecord, step: StepIn, *, span: SpanRecord | None) -> None:
+    about.session_id = about.session_id or step.session_id or ""
+    about.name = cut(step.trace_name or "", MAX_NAME) or about.name
+    about.agent = about.agent or cut(step.agent or "", MAX_NAME)
+    about.user = about.user or cut(step.user or "", MAX_NAME)
+    about.environment = about.environment or cut(step.environment or "", MAX_NAME)
+    about.release = about.release or cut(step.release or "", MAX_NAME)
+    about.status = step.trace_status or about.status
+    if span is not None and not about.preview and span.event_type != "tool_call":
+        about.preview = preview.of_text(span.text) or ""
+
+
+def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic: bool) -> SpanRecord:
+    number, timestamp = step.step_number, step.timestamp
+    if number is None or timestamp is None:
+        raise ValueError("a step has a number and a time; the door checks it")
+    started_at, original = sane_time(timestamp, now)
+    output = _json_text(step.tool_output)
+    arguments = _json_text(step.tool_input)
+    return SpanRecord(
+        trace=trace,
+        span_id=step.span_id or span_key(trace, number),
+        parent_span_id=step.parent_span_id,
+        step_number=number,
+        event_type=step.event_type,
+        name=_name(step.name),
+        tool_name=_name(step.tool_name),
+        agent=_name(step.agent),
+        model=_name(step.model),
+        approval_id=step.approval_id,
+        decision=_name(step.decision),
+        started_at=started_at,
+        ended_at=None if step.duration_ms is None else started_at + timedelta(milliseconds=step.duration_ms),
+        is_error=step.is_error,
+        repaired=repaired or original is not None or _is_long(step, arguments, output),
+        synthetic_time=synthetic,
+        input_tokens=step.input_tokens,
+        output_tokens=step.output_tokens,
+        cached_tokens=step.cached_tokens,
+        context_tokens=step.context_token_count,
+        cost_usd=None if step.cost_usd is None else Decimal(repr(step.cost_usd)),
+        input_hash=None if arguments is None else arguments_hash(step.tool_input),
+        output_hash=None if output is None else content_hash(output.encode()),
+        output_size=None if output is None else len(output),
+        toolset=_toolset(step.tools),
+        original_timestamp=original,
+        input_preview=preview.of_arguments(step.tool_input),
+        output_preview=preview.of_result(step.tool_output) or preview.of_text(step.text or step.error),
+        input=_body(arguments),
+        output=_body(output),
+        text=None if step.text is None else cut(step.text),
+        thinking=None if step.model_thinking is None else cut(step.model_thinking),
+        error=None if step.error is None else cut(step.error),
+        attributes=_attributes(step.metadata),
+    )
+
+
+def sane_time(value: datetime, now: datetime) -> tuple[datetime, str | None]:
+    """Return the time in UTC, and what was sent where it is absurd and the moment of receipt stands in for it.
+
+    A time without an offset is taken as UTC. Absurd is: before 2000, or more than a day ahead.
+    """
+    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    if EARLIEST <= value <= now + AHEAD:
+        return value.astimezone(UTC), None
+    return now, value.isoformat()
+
+
+def arguments_hash(value: Any) -> int:
+    """Return the hash of the canonical JSON: equal arguments in any order of keys have the same."""
+    return content_hash(msgspec.json.encode(value, order="deterministic"))
+
+
+def _name(value: str | None) -> str | None:
+    return cut(value, MAX_NAME) if value else None
+
+
+def _json_text(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _body(json_text: str | None) -> str | None:
+    """Return the JSON text, or, where it is too long, a JSON string of its start."""
+    if json_text is None or len(json_text) <= MAX_TEXT:
+        return json_text
+    return msgspec.json.encode(cut(json_text)).decode()
+
+
+def _attributes(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not metadata:
+        return None
+    text = msgspec.json.encode(metadata).decode()
+    return metadata if len(text) <= MAX_ATTRIBUTES else {"agentops.cut": cut(text, MAX_ATTRIBUTES)}
+
+
+def _is_long(step: StepIn, *bodies: str | None) -> bool:
+    texts = (step.text, step.model_thinking, step.error, *bodies)
+    names = (step.name, step.tool_name, step.agent, step.model, step.decision)
+    return any(len(text) > MAX_TEXT for text in texts if text) or any(len(name) > MAX_NAME for name in names if name)
+
+
+def _toolset(tools: list[ToolIn] | None) -> ToolsetRecord | None:
+    if not tools:
+        return None
+    plain = msgspec.to_builtins(tools)
+    return ToolsetRecord(sha256(msgspec.json.encode(plain, order="deterministic")).digest(), plain)

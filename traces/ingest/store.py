@@ -1,0 +1,167 @@
+"""The one writer of spans: a batch becomes rows, sums, jobs and a ledger entry in one transaction, then a notice."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected, SerializationFailure
+from uuid_utils.compat import uuid7
+
+from agentops.accounts.models import Project
+from traces.ingest import merge, rollup
+from traces.ingest.columns import Placed, copy_rows, row
+from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
+from traces.ingest.upsert import TraceRow, upsert_sessions, upsert_toolsets, upsert_traces
+from traces.models import DetectJob, IngestBatch
+from traces.signals import stored
+
+NOTIFY_AT_MOST = 50  # trace ids in one notice; a browser that misses some reads its list again
+RETRIES = 3
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch; received = accepted + duplicates + rejected, repaired is part of accepted."""
+
+    batch_id: UUID
+    accepted: int
+    duplicates: int
+    repaired: int
+    rejected: list[Rejection]
+    traces: list[UUID]
+
+
+def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
+    """Commit a batch and return its receipt; when this returns, the batch is durable.
+
+    Raises django.db.OperationalError when the database is away. A deadlock or a serialisation failure is tried again,
+    three times, invisibly. Costs about ten statements, whatever the number of spans.
+    """
+    for attempt in range(RETRIES + 1):
+        try:
+            with transaction.atomic():
+                return _store(project, batch, origin)
+        except OperationalError as error:
+            if attempt == RETRIES or not isinstance(error.__cause__, DeadlockDetected | SerializationFailure):
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
+    traces = sorted(batch.traces.values(), key=lambda about: about.trace)
+    sessions = upsert_sessions(project.pk, traces)
+    rows = upsert_traces(project.pk, traces, sessions, origin)
+    toolsets = upsert_toolsets(project.pk, _toolsets(batch.spans))
+    sums = {about.trace: rollup.Sums(rows[about.trace], about) for about in traces}
+    accepted, duplicates, repaired = _write_spans(project, batch.spans, rows, toolsets, sums)
+    opened, repeated = _count_status_items(traces, rows)
+    rollup.apply(sums.values())
+    # Touched in the order of the trace rows, whose locks this transaction holds.
+    jobs = DetectJob.objects.touch(DetectJob(trace_id=rows[about.trace].id) for about in traces)
+    receipt = Receipt(
+        batch_id=uuid7(),
+        accepted=accepted + opened,
+        duplicates=duplicates + repeated,
+        repaired=repaired,
+        rejected=batch.rejected,
+        traces=[about.trace for about in traces],
+    )
+    _enter_in_ledger(project, batch, origin, receipt)
+    if traces:
+        _notify(project, traces, sessions.values())
+    transaction.on_commit(lambda: stored.send(DetectJob, job_ids=jobs), robust=True)
+    return receipt
+
+
+def _write_spans(
+    project: Project,
+    spans: Sequence[SpanRecord],
+    rows: dict[UUID, TraceRow],
+    toolsets: dict[bytes, UUID],
+    sums: dict[UUID, rollup.Sums],
+) -> tuple[int, int, int]:
+    """Write the spans and return how many were accepted, duplicate, and repaired among the accepted."""
+    accepted = duplicates = repaired = 0
+    for wave in _waves(spans):
+        values = []
+        for span in wave:
+            trace = rows[span.trace]
+            place = Placed(project.pk, trace.trace_day, trace.id, trace.last_received_at)
+            values.append(row(span, place, toolsets[span.toolset.sha256] if span.toolset else None))
+        changes = merge.merge(values) if not _copy(values) else {}
+        for span in wave:
+            change = changes.get((rows[span.trace].id, span.span_id))
+            sums[span.trace].add(span, change)
+            is_duplicate = change is not None and not change.added
+            duplicates += is_duplicate
+            accepted += not is_duplicate
+            repaired += span.repaired and not is_duplicate
+    return accepted, duplicates, repaired
+
+
+def _waves(spans: Sequence[SpanRecord]) -> Iterable[list[SpanRecord]]:
+    """Yield lists in which no span comes twice; a batch without repeats is one list."""
+    while spans:
+        seen: set[tuple[UUID, str]] = set()
+        wave: list[SpanRecord] = []
+        later: list[SpanRecord] = []
+        for span in spans:
+            (later if span.key in seen else wave).append(span)
+            seen.add(span.key)
+        yield wave
+        spans = later
+
+
+def _copy(values: list[tuple[Any, ...]]) -> bool:
+    """Copy new rows into the table; return False, with nothing written, when one of them is there already."""
+    try:
+        with transaction.atomic():
+            copy_rows("traces_span", values)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _toolsets(spans: Sequence[SpanRecord]) -> dict[bytes, ToolsetRecord]:
+    return {span.toolset.sha256: span.toolset for span in spans if span.toolset}
+
+
+def _count_status_items(traces: Iterable[TraceRecord], rows: dict[UUID, TraceRow]) -> tuple[int, int]:
+    """Return how many bare status items opened or closed a trace, and how many said what was so already."""
+    opened = repeated = 0
+    for about in traces:
+        row = rows[about.trace]
+        news = bool(about.status_items) and (row.inserted or row.status != about.status)
+        opened += news
+        repeated += about.status_items - news
+    return opened, repeated
+
+
+def _enter_in_ledger(project: Project, batch: Batch, origin: Origin, receipt: Receipt) -> None:
+    IngestBatch.objects.create(
+        id=receipt.batch_id,
+        project=project,
+        source=origin.source,
+        key_name=origin.key_name,
+        received=batch.received,
+        accepted=receipt.accepted,
+        duplicates=receipt.duplicates,
+        repaired=receipt.repaired,
+        rejected_count=len(batch.rejected),
+        rejected=msgspec.to_builtins(batch.rejected[: IngestBatch.MAX_REASONS]),
+        traces=receipt.traces,
+    )
+
+
+def _notify(project: Project, traces: Sequence[TraceRecord], sessions: Iterable[UUID]) -> None:
+    """Tell the pages, once for the whole batch; delivered by Postgres when the transaction commits."""
+    notice = {
+        "project": project.pk.hex,
+        "event": "stored",
+        "traces": [about.trace.hex for about in traces[:NOTIFY_AT_MOST]],
+        "sessions": [session.hex for session in list(sessions)[:NOTIFY_AT_MOST]],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])

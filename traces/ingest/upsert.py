@@ -1,0 +1,135 @@
+"""The rows a batch's spans hang on: sessions, traces, toolsets; ids sorted, so that no two batches deadlock."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+from psycopg.types.json import Jsonb
+from uuid_utils.compat import uuid7
+
+from traces.ingest.record import Origin, ToolsetRecord, TraceRecord
+from traces.models import Session, Toolset
+
+
+class TraceRow(NamedTuple):
+    """What the upsert returned: the row as it was before this batch's spans."""
+
+    trace_id: UUID
+    id: UUID
+    trace_day: date
+    last_received_at: datetime
+    inserted: bool
+    status: str
+    steps: int
+    shape: str
+    shape_stride: int
+
+
+# The update changes nothing; it makes the statement return the row also where another transaction has just made it.
+_SESSIONS = """
+INSERT INTO traces_session (id, project_id, session_id, "user")
+SELECT id, %(project)s, name, person FROM unnest(%(ids)s::uuid[], %(names)s::text[], %(users)s::text[])
+    AS s (id, name, person) ORDER BY name
+ON CONFLICT (project_id, session_id) DO UPDATE SET session_id = excluded.session_id
+RETURNING session_id, id
+"""
+
+
+def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str, UUID]:
+    """Return the row ids of the sessions that the traces name. One statement, two when one is new."""
+    users: dict[str, str] = {}
+    for about in traces:
+        if about.session_id:
+            users[about.session_id] = users.get(about.session_id) or about.user
+    if not users:
+        return {}
+    known = dict(Session.objects.of(project_id).filter(session_id__in=users).values_list("session_id", "id"))
+    new = {name: user for name, user in users.items() if name not in known}
+    if not new:
+        return known
+    sent = {"project": project_id, "ids": [uuid7() for _ in new], "names": list(new), "users": list(new.values())}
+    with connection.cursor() as cursor:
+        cursor.execute(_SESSIONS, sent)
+        return known | dict(cursor.fetchall())
+
+
+# An empty text says nothing: what is stored stays, what is missing is filled. The conflict branch always updates, so
+# that the row is locked until commit and batches of one trace follow each other.
+_TRACES = """
+INSERT INTO traces_trace AS t (id, project_id, trace_id, external_trace_id, trace_day, session_id, name, preview, agent,
+                               "user", environment, release, source, backfill, received_at, last_received_at)
+SELECT id, %(project)s, trace_id, external_id, (now() AT TIME ZONE 'UTC')::date, session, name, preview, agent,
+       person, environment, release, %(source)s, %(backfill)s, now(), now()
+FROM unnest(%(ids)s::uuid[], %(trace_ids)s::uuid[], %(external_ids)s::text[], %(sessions)s::uuid[], %(names)s::text[],
+            %(previews)s::text[], %(agents)s::text[], %(users)s::text[], %(environments)s::text[], %(releases)s::text[])
+     AS s (id, trace_id, external_id, session, name, preview, agent, person, environment, release)
+ORDER BY trace_id
+ON CONFLICT (project_id, trace_id) DO UPDATE SET
+    external_trace_id = coalesce(t.external_trace_id, excluded.external_trace_id),
+    session_id = coalesce(t.session_id, excluded.session_id),
+    name = coalesce(nullif(t.name, ''), excluded.name),
+    preview = coalesce(nullif(t.preview, ''), excluded.preview),
+    agent = coalesce(nullif(t.agent, ''), excluded.agent),
+    "user" = coalesce(nullif(t."user", ''), excluded."user"),
+    environment = coalesce(nullif(t.environment, ''), excluded.environment),
+    release = coalesce(nullif(t.release, ''), excluded.release),
+    last_received_at = now()
+RETURNING trace_id, id, trace_day, last_received_at, xmax = 0, status, steps, shape, shape_stride
+"""
+
+
+def upsert_traces(
+    project_id: UUID, traces: Sequence[TraceRecord], sessions: dict[str, UUID], origin: Origin
+) -> dict[UUID, TraceRow]:
+    """Make or fill the trace rows, lock them, and return them by the sender's id. One statement."""
+    sent: dict[str, Any] = {
+        "project": project_id,
+        "source": origin.source,
+        "backfill": origin.backfill,
+        "ids": [uuid7() for _ in traces],
+        "trace_ids": [about.trace for about in traces],
+        "external_ids": [about.external_id for about in traces],
+        "sessions": [sessions.get(about.session_id) for about in traces],
+        "names": [about.name for about in traces],
+        "previews": [about.preview for about in traces],
+        "agents": [about.agent or origin.agent for about in traces],
+        "users": [about.user for about in traces],
+        "environments": [about.environment for about in traces],
+        "releases": [about.release for about in traces],
+    }
+    if not traces:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_TRACES, sent)
+        return {found[0]: TraceRow(*found) for found in cursor.fetchall()}
+
+
+_TOOLSETS = """
+INSERT INTO traces_toolset (id, project_id, sha256, tools)
+SELECT id, %(project)s, sha256, tools FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(tools)s::jsonb[])
+    AS s (id, sha256, tools) ORDER BY sha256
+ON CONFLICT (project_id, sha256) DO UPDATE SET sha256 = excluded.sha256
+RETURNING sha256, id
+"""
+
+
+def upsert_toolsets(project_id: UUID, toolsets: dict[bytes, ToolsetRecord]) -> dict[bytes, UUID]:
+    """Return the row ids of the toolsets by their hash. One statement, two when one is new."""
+    if not toolsets:
+        return {}
+    stored = Toolset.objects.of(project_id).filter(sha256__in=toolsets).values_list("sha256", "id")
+    known = {bytes(sha256): found for sha256, found in stored}
+    new = {sha256: toolset for sha256, toolset in toolsets.items() if sha256 not in known}
+    if not new:
+        return known
+    sent = {
+        "project": project_id,
+        "ids": [uuid7() for _ in new],
+        "hashes": list(new),
+        "tools": [Jsonb(toolset.tools) for toolset in new.values()],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_TOOLSETS, sent)
+        return known | {bytes(sha256): found for sha256, found in cursor.fetchall()}

@@ -1,0 +1,56 @@
+"""Day partitions of the span table: made ahead, dropped when their days have passed."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from django.db import connection, transaction
+from psycopg import sql
+
+AHEAD_DAYS = 7
+LOCK = "traces.partitions"
+
+
+def partition_name(day: date) -> str:
+    return f"traces_span_{day:%Y%m%d}"
+
+
+def ensure_partitions(today: date | None = None) -> list[date]:
+    """Make the partitions of today and a week ahead where they are missing; return the days that were made.
+
+    A day of which spans are already in the default partition stays there. One query when nothing is missing.
+    """
+    today = today or datetime.now(UTC).date()
+    days = [today + timedelta(days=i) for i in range(AHEAD_DAYS + 1)]
+    there = _existing()
+    missing = [day for day in days if partition_name(day) not in there]
+    return [day for day in missing if _make(day)]
+
+
+def drop_partitions(before: date) -> list[str]:
+    """Drop the partitions of the days before `before`; return their names. The default partition is kept."""
+    old = sorted(name for name in _existing() if name < partition_name(before) and name != "traces_span_default")
+    with connection.cursor() as cursor:
+        for name in old:
+            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        cursor.execute("DELETE FROM traces_span_default WHERE trace_day < %s", [before])
+    return old
+
+
+def _existing() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'traces_span'::regclass")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def _make(day: date) -> bool:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [LOCK])
+        cursor.execute("SELECT EXISTS (SELECT FROM traces_span_default WHERE trace_day = %s)", [day])
+        if cursor.fetchone() == (True,):
+            return False
+        statement = sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} PARTITION OF traces_span FOR VALUES FROM ({}) TO ({})"
+            " WITH (toast_tuple_target = 128)"
+        )
+        bounds = sql.Literal(day.isoformat()), sql.Literal((day + timedelta(days=1)).isoformat())
+        cursor.execute(statement.format(sql.Identifier(partition_name(day)), *bounds))
+        return True

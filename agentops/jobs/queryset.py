@@ -1,6 +1,6 @@
 """Sets of job rows: what is due, the claim that decides who runs a row, and the touch that asks for a run."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID, uuid4
@@ -76,7 +76,8 @@ class JobQuerySet(models.QuerySet[J]):
         carries beside its key is replaced by the newest. Rows are locked in the order of their keys, so that two
         transactions that touch the same ones cannot deadlock. A quarantined row stays quarantined.
         """
-        keyed = {tuple(str(getattr(job, name)) for name in self._natural_key()): job for job in jobs}
+        key = [field.attname for field in self._key_fields()]
+        keyed = {tuple(str(getattr(job, name)) for name in key): job for job in jobs}
         if not keyed:
             return []
         statement, params = self._touch_statement([keyed[key] for key in sorted(keyed)], delay_s)
@@ -88,27 +89,29 @@ class JobQuerySet(models.QuerySet[J]):
         """Give quarantined rows of this set all their attempts again, due now; return how many there were."""
         return self.exclude(quarantined_at=None).update(quarantined_at=None, attempts=0, due_at=Now())
 
-    def _natural_key(self) -> Iterator[str]:
-        return (self.model._meta.get_field(name).attname for name in self.model.natural_key)
+    def _key_fields(self) -> "list[models.Field[Any, Any]]":
+        fields = {field.name: field for field in self.model.own_fields()}
+        return [fields[name] for name in self.model.natural_key]
 
     def _touch_statement(self, jobs: list[J], delay_s: float) -> tuple[sql.Composed, list[Any]]:
-        fields = self.model.own_fields()
-        key = [self.model._meta.get_field(name).column for name in self.model.natural_key]
-        newest = [field.column for field in fields if field.column not in key]
+        fields, key = self.model.own_fields(), self._key_fields()
         params: list[Any] = []
         for job in jobs:
             values = [field.get_db_prep_save(getattr(job, field.attname), connection) for field in fields]
             params += [job.pk, timedelta(seconds=delay_s), *values]
-        row = sql.SQL("(%s, statement_timestamp() + %s, {})").format(
-            sql.SQL(", ").join([sql.Placeholder()] * len(fields))
-        )
-        updates = [sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(column)) for column in newest]
+        own = sql.SQL(", ").join([sql.Placeholder()] * len(fields))
+        row = sql.SQL("(%s, statement_timestamp() + %s, {})").format(own)
+        newest = [
+            sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(str(field.column)))
+            for field in fields
+            if field not in key
+        ]
         statement = _TOUCH.format(
             table=sql.Identifier(self.model._meta.db_table),
-            columns=_names(["id", "due_at", *(field.column for field in fields)]),
+            columns=_names(["id", "due_at", *(str(field.column) for field in fields)]),
             rows=sql.SQL(", ").join([row] * len(jobs)),
-            key=_names(key),
-            updates=sql.SQL(", ").join([sql.SQL("revision = job.revision + 1"), _DUE, *updates]),
+            key=_names(str(field.column) for field in key),
+            updates=sql.SQL(", ").join([sql.SQL("revision = job.revision + 1"), _DUE, *newest]),
         )
         return statement, params
 

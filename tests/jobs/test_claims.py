@@ -13,7 +13,7 @@ from agentops.jobs.errors import LeaseLostError
 from agentops.jobs.queryset import LEASE
 from tests.probe.models import ProbeJob
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, available_apps=["agentops.jobs", "tests.probe"])
 
 
 def touch(*names: str, delay_s: float = 0.0, behaviour: str = "") -> None:

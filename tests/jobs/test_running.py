@@ -17,7 +17,7 @@ from agentops.jobs.runner import run_by_id, run_claimed, run_due
 from agentops.jobs.signals import quarantined
 from tests.probe.models import ProbeJob, ProbeRun, SlowProbeJob
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, available_apps=["agentops.jobs", "tests.probe"])
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import Any
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 
-from agentops.env import SettingsError, read_env
+from agentops.env import BROKER_SOCKET, SettingsError, read_env
 
 try:
     ENV = read_env()
@@ -25,6 +25,7 @@ ASGI_APPLICATION = "agentops.asgi.application"
 APPEND_SLASH = False
 
 INSTALLED_APPS = [
+    "agentops.pipeline.Pipeline",
     "agentops.console",
     "agentops.accounts",
     "agentops.audit",
@@ -136,3 +137,34 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 LANGUAGE_CODE = "en-us"
+
+# Celery carries ids of jobs; the rows are the truth (agentops/jobs). A message that is lost, late or delivered twice
+# costs seconds, so nothing here retries, schedules or keeps results.
+CELERY_BROKER_URL = ENV.broker_url or f"redis+socket://{ENV.socket_dir / BROKER_SOCKET}"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: a worker that gave up would have to be started by hand
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
+if ENV.broker_url.startswith("amqp"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+    CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
+    CELERY_WORKER_DETECT_QUORUM_QUEUES = True
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 900,  # longer than any task may run
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # a message that kills its worker must not come back: the row counts attempts
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SOFT_TIME_LIMIT = 270
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False

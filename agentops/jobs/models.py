@@ -1,6 +1,8 @@
 """Work as rows: the abstract job that rooms subclass, and the processes that were seen running."""
 
 from datetime import timedelta
+from os import getpid
+from socket import gethostname
 from typing import Any, ClassVar, Self
 
 from django.apps import apps
@@ -12,6 +14,8 @@ from uuid_utils.compat import uuid7
 from agentops.jobs.errors import LeaseLostError, storable
 from agentops.jobs.queryset import JobQuerySet
 from agentops.jobs.signals import quarantined
+
+SEEN_EVERY = timedelta(seconds=5)
 
 
 class Job(models.Model):
@@ -46,7 +50,7 @@ class Job(models.Model):
             # JobQuerySet.due, ordered by due_at: every claim, and the age of the oldest job. Neither a claim nor a
             # renewal changes an indexed column, so that both stay in their page.
             models.Index(fields=["due_at"], condition=Q(quarantined_at=None), name="%(app_label)s_%(class)s_due"),
-            # queries.quarantined: the few rows that wait for a person.
+            # queries.quarantined_jobs: the few rows that wait for a person.
             models.Index(
                 fields=["quarantined_at"], condition=~Q(quarantined_at=None), name="%(app_label)s_%(class)s_quar"
             ),
@@ -123,6 +127,25 @@ class Job(models.Model):
             )
 
 
+class ProcessQuerySet(models.QuerySet["Process"]):
+    def seen(self, kind: str) -> Self:
+        """Those of a kind that run, as far as one can know: seen in three of the intervals in which they report."""
+        return self.filter(kind=kind, seen_at__gt=Now() - 3 * SEEN_EVERY)
+
+    def unseen(self, since: timedelta) -> Self:
+        return self.filter(seen_at__lt=Now() - since)
+
+    def report(self, kind: str) -> None:
+        """Note that the calling process runs."""
+        process = Process(kind=kind, host=gethostname(), pid=getpid(), seen_at=Now())
+        key = ["kind", "host", "pid"]
+        self.bulk_create([process], update_conflicts=True, unique_fields=key, update_fields=["seen_at"])
+
+    def leave(self, kind: str) -> None:
+        """Note that the calling process ends."""
+        self.filter(kind=kind, host=gethostname(), pid=getpid()).delete()
+
+
 class Process(models.Model):
     """A worker or sweeper that runs somewhere, as it last said itself."""
 
@@ -132,6 +155,8 @@ class Process(models.Model):
     pid = models.PositiveIntegerField()
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[ProcessQuerySet] = ProcessQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "host", "pid"], name="jobs_process_one_row_each")]

@@ -59,6 +59,11 @@ def every(*, seconds: float) -> Callable[[F], F]:
     return register
 
 
+def handled() -> dict[str, type[Job]]:
+    """The job models that this installation has a handler for, by kind; rows of other kinds are left alone."""
+    return {kind: model for kind, model in Job.kinds().items() if kind in handlers}
+
+
 def discover() -> None:
     """Import every room's tasks.py, so that all handlers and chores of this installation are registered."""
     autodiscover_modules("tasks")

@@ -10,7 +10,7 @@ from django.db import Error, close_old_connections, transaction
 from agentops.jobs.errors import LeaseLostError, describe
 from agentops.jobs.leases import keeper
 from agentops.jobs.models import Job
-from agentops.jobs.registry import Handler, handlers
+from agentops.jobs.registry import Handler, handled, handlers
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +30,9 @@ def run_claimed(job: Job) -> bool:
 
 def run_by_id(kind: str, job_id: UUID) -> bool:
     """Run this job if it is due and free, again while it is touched meanwhile; return whether it ran."""
-    model = Job.kinds().get(kind)
+    model = handled().get(kind)
     ran = False
-    while model and kind in handlers and (claimed := model.objects.claim(ids=[job_id])):
+    while model and (claimed := model.objects.claim(ids=[job_id])):
         ran = True
         if not run_claimed(claimed[0]):
             break
@@ -41,8 +41,7 @@ def run_by_id(kind: str, job_id: UUID) -> bool:
 
 def run_due(kinds: Sequence[str], *, overdue_s: float, for_s: float) -> int:
     """Run due jobs of these kinds, one of each in turn, for about `for_s` seconds or until none is left."""
-    models = Job.kinds()
-    busy = [models[kind] for kind in kinds if kind in models and kind in handlers]
+    busy = [model for kind, model in handled().items() if kind in kinds]
     end, count = time.monotonic() + for_s, 0
     while busy and time.monotonic() < end:
         for model in list(busy):

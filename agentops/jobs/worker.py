@@ -1,0 +1,83 @@
+"""The Celery worker as we run it: a small pool, our logging, and a row that says that it is there."""
+
+import ctypes
+import gc
+import os
+import signal
+import sys
+import threading
+
+import structlog
+from celery import signals
+from django.db import Error, connection
+
+from agentops.celery import app
+from agentops.jobs.models import SEEN_EVERY, Job, Process
+
+PR_SET_PDEATHSIG = 1
+
+log = structlog.get_logger(__name__)
+
+
+def run_worker(concurrency: int) -> int:
+    """Work until told to stop, finish what runs, and return the exit code."""
+    # Any receiver here keeps Celery from setting up logging its own way.
+    signals.setup_logging.connect(_leave_logging_alone)
+    signals.worker_process_init.connect(_die_with_the_worker)
+    presence = Presence()
+    signals.worker_ready.connect(presence.begin)
+    queues = sorted({model.queue for model in Job.kinds().values()} | {Job.queue})
+    # What is there before the fork is shared by all processes of the pool, as long as nothing writes to it.
+    gc.collect()
+    gc.freeze()
+    worker = app.Worker(
+        hostname=f"agentops-{os.getpid()}@%h",
+        pool="prefork",
+        concurrency=concurrency,
+        queues=queues,
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    presence.end()
+    return int(worker.exitcode or 0)
+
+
+def _leave_logging_alone(**_: object) -> None:
+    """Logging is set up by the settings."""
+
+
+def _die_with_the_worker(**_: object) -> None:
+    """Let a pool process end with its worker even when that is killed outright."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class Presence:
+    """Reports every few seconds that this worker runs, from a thread, so that a slow database holds nothing up."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+
+    def begin(self, **_: object) -> None:
+        threading.Thread(target=self._report_for_ever, name="presence", daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+        try:
+            Process.objects.leave("worker")
+        except Error as error:
+            log.warning("worker_left_silently", error=type(error).__name__)
+
+    def _report_for_ever(self) -> None:
+        while not self._ended.is_set():
+            try:
+                Process.objects.report("worker")
+            except Error as error:
+                log.warning("worker_not_reported", error=type(error).__name__)
+            finally:
+                connection.close()
+            self._ended.wait(SEEN_EVERY.total_seconds())

@@ -1,0 +1,37 @@
+"""How data flows, on one page: which announcement wakes which jobs.
+
+Every arrow below may be lost without loss of work: the job row was committed with the fact, and the sweeper finds it.
+
+    stored      → detect    a batch of steps is committed; look at the traces it touched
+    quarantined → log       a job failed for good; say so
+"""
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.apps import AppConfig
+
+log = structlog.get_logger(__name__)
+
+
+class Pipeline(AppConfig):
+    name = "agentops.pipeline"
+
+    def ready(self) -> None:
+        from agentops.jobs import registry, signals
+        from traces.signals import stored
+
+        registry.discover()
+        stored.connect(wake_detection)
+        signals.quarantined.connect(report_quarantine)
+
+
+def wake_detection(job_ids: list[UUID], **_: Any) -> None:
+    from agentops.jobs.wake import wake
+
+    wake("detect", job_ids)
+
+
+def report_quarantine(kind: str, job_id: UUID, reason: str, **_: Any) -> None:
+    log.error("job_quarantined", kind=kind, job_id=str(job_id), reason=reason)

@@ -27,6 +27,7 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     agentops_data_dir: str = ".agentops"
     agentops_retention_days: int = 90
     agentops_debug: bool = False
+    agentops_trusted_proxies: int = 0
 
     @property
     def data_dir(self) -> Path:

@@ -1,5 +1,12 @@
 """All addresses, room by room."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from agentops.accounts.urls import sign_in_urlpatterns
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *sign_in_urlpatterns,
+    path("", include("agentops.accounts.urls")),
+]
+
+handler429 = "agentops.accounts.adapter.too_many"

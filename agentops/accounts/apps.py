@@ -6,3 +6,8 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "agentops.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        from agentops.accounts import trail
+
+        trail.connect()

@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from uuid_utils.compat import uuid7
 
 from agentops.accounts.scoped import ProjectScopedQuerySet
+from agentops.audit.ref import Ref
 
 
 class Role(models.TextChoices):
@@ -68,6 +69,10 @@ class User(AbstractBaseUser):
     def __str__(self) -> str:
         return self.name or self.email
 
+    @property
+    def audit_ref(self) -> Ref:
+        return Ref("user", str(self.pk), self.email)
+
     def get_session_auth_hash(self) -> str:
         return self._session_hash(None)
 
@@ -95,6 +100,10 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def audit_ref(self) -> Ref:
+        return Ref("project", str(self.pk), self.slug)
 
 
 class MembershipQuerySet(ProjectScopedQuerySet["Membership"]):
@@ -134,6 +143,11 @@ class ApiKeyQuerySet(ProjectScopedQuerySet["ApiKey"]):
             created_by__is_active=True,
         )
 
+    def with_state(self) -> Self:
+        """Add `is_expired`, by the database's clock."""
+        expired = models.Q(expires_at__isnull=False, expires_at__lte=Now())
+        return self.annotate(is_expired=models.ExpressionWrapper(expired, output_field=models.BooleanField()))
+
 
 class ApiKey(models.Model):
     """What a program shows at the door. The secret itself is shown once and never stored."""
@@ -171,6 +185,10 @@ class ApiKey(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"{reverse('accounts:keys')}#{self.key_id}"
+
+    @property
+    def audit_ref(self) -> Ref:
+        return Ref("api_key", self.key_id, self.name)
 
 
 class LinkPurpose(models.TextChoices):

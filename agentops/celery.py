@@ -1,11 +1,27 @@
-"""The Celery app: how work runs. Its settings are the CELERY_ ones of settings.py; its only task is in jobs/tasks.py."""
+"""The Celery app: how work is woken. Its settings are in settings.py; tasks live in the rooms."""
 
 import os
+import signal
+import sys
 
+from billiard.util import set_pdeathsig
 from celery import Celery
+from celery.signals import setup_logging, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
 
-app = Celery("agentops", set_as_current=True)
+app = Celery("agentops")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_our_logging(**_: object) -> None:
+    """A receiver is enough: Celery then leaves logging to Django's settings."""
+
+
+@worker_process_init.connect
+def die_with_the_worker(**_: object) -> None:
+    """A worker that is killed leaves no child that goes on without it."""
+    if sys.platform == "linux":
+        set_pdeathsig(signal.SIGKILL)

@@ -1,10 +1,7 @@
 """The Celery worker as we run it: a small pool, our logging, and a row that says that it is there."""
 
-import ctypes
 import gc
 import os
-import signal
-import sys
 import threading
 
 import structlog
@@ -14,16 +11,11 @@ from django.db import Error, connection
 from agentops.celery import app
 from agentops.jobs.models import SEEN_EVERY, Job, Process
 
-PR_SET_PDEATHSIG = 1
-
 log = structlog.get_logger(__name__)
 
 
 def run_worker(concurrency: int) -> int:
     """Work until told to stop, finish what runs, and return the exit code."""
-    # Any receiver here keeps Celery from setting up logging its own way.
-    signals.setup_logging.connect(_leave_logging_alone)
-    signals.worker_process_init.connect(_die_with_the_worker)
     presence = Presence()
     signals.worker_ready.connect(presence.begin)
     queues = sorted({model.queue for model in Job.kinds().values()} | {Job.queue})
@@ -44,16 +36,6 @@ def run_worker(concurrency: int) -> int:
     worker.start()
     presence.end()
     return int(worker.exitcode or 0)
-
-
-def _leave_logging_alone(**_: object) -> None:
-    """Logging is set up by the settings."""
-
-
-def _die_with_the_worker(**_: object) -> None:
-    """Let a pool process end with its worker even when that is killed outright."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class Presence:

@@ -43,7 +43,7 @@ def read_items(items: Iterable[bytes | Raw], *, now: datetime) -> Batch:
         batch.received += 1
         try:
             step, repaired = _read_step(bytes(raw))
-            problems = _missing(step)
+            problems = missing(step)
         except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
             problems = explain(bytes(raw), error)
         if problems:
@@ -99,7 +99,8 @@ def _read_step(raw: bytes) -> tuple[StepIn, bool]:
     return msgspec.convert(cleaned, StepIn), cleaned != plain
 
 
-def _missing(step: StepIn) -> list[Problem]:
+def missing(step: StepIn) -> list[Problem]:
+    """Return a problem for each required field that a step lacks."""
     if step.is_status:
         return []
     return [Problem(f"/{name}", "is required") for name in REQUIRED if getattr(step, name) is None]

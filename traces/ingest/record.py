@@ -2,13 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
 import msgspec
-
-HEX = frozenset("0123456789abcdef")
 
 
 class ToolsetRecord(msgspec.Struct, frozen=True):
@@ -112,22 +110,6 @@ class Batch(msgspec.Struct, kw_only=True):
 
     def trace(self, trace: UUID, external_id: str | None) -> TraceRecord:
         return self.traces.setdefault(trace, TraceRecord(trace=trace, external_id=external_id))
-
-
-def trace_key(value: str) -> tuple[UUID, str | None]:
-    """Return the 128-bit id for a sender's string, and the string itself where it is no hex id.
-
-    Dashes are stripped and letters lowered; anything but 32 hex digits is mapped by SHA-256, first 128 bits.
-    """
-    digits = value.replace("-", "").lower()
-    if len(digits) == 32 and HEX.issuperset(digits):
-        return UUID(digits), None
-    return UUID(bytes=sha256(value.encode()).digest()[:16]), value
-
-
-def span_key(trace: UUID, step_number: int) -> str:
-    """Return the span id, 16 hex digits, of a step that came without one."""
-    return blake2b(trace.bytes + step_number.to_bytes(8, "big"), digest_size=8).hexdigest()
 
 
 def content_hash(data: bytes) -> int:

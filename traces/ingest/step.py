@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from traces.ids import span_key, trace_key
 from traces.ingest import preview
 from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
 from traces.ingest.record import (
@@ -17,8 +18,6 @@ from traces.ingest.record import (
     ToolsetRecord,
     TraceRecord,
     content_hash,
-    span_key,
-    trace_key,
 )
 
 Identity = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -93,7 +92,8 @@ def add_step(batch: Batch, step: StepIn, *, now: datetime, repaired: bool = Fals
 def _note_trace(about: TraceRecord, step: StepIn, *, span: SpanRecord | None) -> None:
     about.session_id = about.session_id or step.session_id or ""
     about.name = cut(step.trace_name or "", MAX_NAME) or about.name
-    about.agent = about.agent or cut(step.agent or "", MAX_NAME)
+    if step.event_type != "human_gate":  # its agent is the person who speaks
+        about.agent = about.agent or cut(step.agent or "", MAX_NAME)
     about.user = about.user or cut(step.user or "", MAX_NAME)
     about.environment = about.environment or cut(step.environment or "", MAX_NAME)
     about.release = about.release or cut(step.release or "", MAX_NAME)

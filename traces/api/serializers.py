@@ -1,0 +1,83 @@
+"""What the read API answers, field by field; the OpenAPI document is made from these."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from traces.models import IngestBatch, Session, Trace, TraceStatus
+from traces.queries import SessionSums, TraceFilters
+
+
+class TraceQuery(serializers.Serializer[TraceFilters]):
+    """The filters of a list of traces."""
+
+    session = serializers.CharField(required=False, default="")
+    agent = serializers.CharField(required=False, default="")
+    status = serializers.ChoiceField(choices=TraceStatus.values, required=False, default="")
+    tool = serializers.CharField(required=False, default="")
+    since = serializers.DateTimeField(required=False, default=None, help_text="received at or after")
+    until = serializers.DateTimeField(required=False, default=None, help_text="received before")
+
+
+class TraceOut(serializers.ModelSerializer[Trace]):
+    trace_id = serializers.CharField(source="id_hex", help_text="32 lower-case hex digits")
+    session_id = serializers.CharField(source="session.session_id", allow_null=True, default=None)
+    name = serializers.CharField(source="title")
+    cost_usd = serializers.FloatField(allow_null=True)
+    patterns = serializers.SerializerMethodField(help_text="the failure patterns found in it")
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Trace
+        fields = [
+            "trace_id", "external_trace_id", "session_id", "name", "agent", "user", "environment", "release", "model",
+            "status", "started_at", "ended_at", "received_at", "steps", "errors", "input_tokens", "output_tokens",
+            "cached_tokens", "cost_usd", "tool_names", "patterns", "stopped_at", "backfill", "url",
+        ]  # fmt: skip
+
+    def get_patterns(self, trace: Trace) -> list[str]:
+        return []
+
+    def get_url(self, trace: Trace) -> str:
+        return str(self.context["base_url"] + trace.get_absolute_url())
+
+
+class SessionOut(serializers.Serializer[Session]):
+    """A session with the sums of its traces, `context["sums"]`."""
+
+    session_id = serializers.CharField()
+    user = serializers.CharField()
+    received_at = serializers.DateTimeField()
+    url = serializers.SerializerMethodField()
+
+    def get_url(self, session: Session) -> str:
+        return str(self.context["base_url"] + session.get_absolute_url())
+
+    def to_representation(self, session: Session) -> dict[str, Any]:
+        sums = self.context["sums"].get(session.pk, SessionSums())
+        return {**super().to_representation(session), **SessionSumsOut(sums).data}
+
+
+class SessionSumsOut(serializers.Serializer[SessionSums]):
+    traces = serializers.IntegerField()
+    running = serializers.IntegerField()
+    steps = serializers.IntegerField()
+    errors = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    last_received_at = serializers.DateTimeField(allow_null=True)
+    agent = serializers.CharField()
+
+
+class BatchOut(serializers.ModelSerializer[IngestBatch]):
+    batch_id = serializers.CharField(source="id.hex")
+    traces = serializers.ListField(child=serializers.CharField(source="hex"))
+
+    class Meta:
+        model = IngestBatch
+        fields = [
+            "batch_id", "source", "key_name", "received_at", "received", "accepted", "duplicates", "repaired",
+            "rejected_count", "rejected", "traces",
+        ]  # fmt: skip

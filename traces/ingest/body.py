@@ -1,0 +1,56 @@
+"""From an HTTP request to the bytes of its body, within limits that hold before and after decompression."""
+
+import zlib
+
+from django.http import HttpRequest
+from django.http.request import UnreadablePostError
+
+MAX_BODY = 32 * 1024 * 1024  # bytes, after decompression
+_CHUNK = 256 * 1024
+
+
+class BodyRefusedError(Exception):
+    """Raised for a body that is not read further; `status` is 400, 413 or 415."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+def read_request(request: HttpRequest) -> bytes:
+    """Return the body, unpacked where it is gzip. Raises BodyRefusedError; never holds more than the limit."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in {"", "identity", "gzip"}:
+        raise BodyRefusedError(415, f"Content-Encoding {encoding[:40]} is not read here; send gzip or no compression.")
+    try:
+        body = request.read(MAX_BODY + 1)
+    except (UnreadablePostError, OSError):
+        raise BodyRefusedError(400, "The body ended early.") from None
+    if len(body) > MAX_BODY:
+        raise BodyRefusedError(413, _too_large())
+    return gunzip(body) if encoding == "gzip" else body
+
+
+def gunzip(body: bytes, limit: int = MAX_BODY) -> bytes:
+    """Return the unpacked bytes of one gzip member. Raises BodyRefusedError when they are broken or too many."""
+    unpack = zlib.decompressobj(wbits=31)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while body and not unpack.eof:
+            parts.append(unpack.decompress(body, _CHUNK))
+            size += len(parts[-1])
+            if size > limit:
+                raise BodyRefusedError(413, _too_large())
+            body = unpack.unconsumed_tail
+    except zlib.error:
+        raise BodyRefusedError(400, "The body is no gzip, though its Content-Encoding says so.") from None
+    if not unpack.eof:
+        raise BodyRefusedError(400, "The gzip body ended early.")
+    if unpack.unused_data:
+        raise BodyRefusedError(400, "Something follows the end of the gzip body; send one gzip member.")
+    return b"".join(parts)
+
+
+def _too_large() -> str:
+    return f"The body is larger than {MAX_BODY // 1024**2} MiB unpacked; send it in smaller batches."

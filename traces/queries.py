@@ -1,0 +1,244 @@
+"""Reads that pages and the API share; each says how many queries it costs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce
+from django.http import Http404
+
+from agentops.accounts.models import Project
+from traces.ids import trace_key
+from traces.models import Session, Span, Trace
+
+# Everything a row of a list or a tree shows; no body, whatever its size.
+SLIM = (
+    "span_id", "parent_span_id", "step_number", "event_type", "name", "tool_name", "agent", "model", "approval_id",
+    "decision", "started_at", "ended_at", "received_at", "is_error", "revised", "repaired", "synthetic_time",
+    "input_tokens", "output_tokens", "context_tokens", "cost_usd", "output_size", "input_preview", "output_preview",
+)  # fmt: skip
+LAST = 2_147_483_647
+
+
+@dataclass(frozen=True)
+class TraceFilters:
+    """What a list of traces is narrowed to; an empty one says nothing."""
+
+    session: str = ""
+    agent: str = ""
+    status: str = ""
+    tool: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == TraceFilters()
+
+
+def traces(project: Project, filters: TraceFilters = TraceFilters()) -> QuerySet[Trace]:
+    """Return the traces of a project that fit, for a keyset page. One query, by an index for each filter."""
+    rows = Trace.objects.of(project).select_related("session")
+    if filters.session:
+        rows = rows.filter(session=Session.objects.of(project).filter(session_id=filters.session)[:1])
+    if filters.agent:
+        rows = rows.filter(agent=filters.agent)
+    if filters.status:
+        rows = rows.filter(status=filters.status)
+    if filters.tool:
+        rows = rows.filter(tool_names__contains=[filters.tool])
+    if filters.since:
+        rows = rows.filter(received_at__gte=filters.since)
+    if filters.until:
+        rows = rows.filter(received_at__lt=filters.until)
+    return rows
+
+
+def trace_or_404(project: Project, address: str) -> Trace:
+    """Return a trace by the id of the wire or the sender's own string. One query. Raises Http404."""
+    key, _ = trace_key(address)
+    try:
+        return Trace.objects.of(project).select_related("session").get(trace_id=key)
+    except Trace.DoesNotExist:
+        raise Http404("Nothing is here.") from None
+
+
+def sessions(project: Project) -> QuerySet[Session]:
+    return Session.objects.of(project)
+
+
+@dataclass(frozen=True)
+class SessionSums:
+    """What the traces of one session add up to."""
+
+    traces: int = 0
+    running: int = 0
+    steps: int = 0
+    errors: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal | None = None
+    started_at: datetime | None = None
+    last_received_at: datetime | None = None
+    agent: str = ""
+
+
+def session_sums(session_ids: list[UUID]) -> Mapping[UUID, SessionSums]:
+    """Return the sums of each session of a page. One query."""
+    rows = (
+        Trace.objects.filter(session__in=session_ids)
+        .values("session")
+        .annotate(
+            traces=Count("id"),
+            running=Count("id", filter=Q(status="running")),
+            steps=Sum("steps"),
+            errors=Sum("errors"),
+            input_tokens=Sum("input_tokens"),
+            output_tokens=Sum("output_tokens"),
+            cost_usd=Sum("cost_usd"),
+            started_at=Min("started_at"),
+            last_received_at=Max("last_received_at"),
+            agent=Max("agent"),
+        )
+    )
+    return {row.pop("session"): SessionSums(**row) for row in rows}
+
+
+class Step:
+    """A slim row of a trace with its place: what a list of steps shows."""
+
+    def __init__(self, span: Span, position: int, trace: Trace) -> None:
+        self.span = span
+        self.position = position  # from 0, in step order
+        self.trace = trace
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.span, name)
+
+    @property
+    def number(self) -> int:
+        """The sender's number, else its place, from 1."""
+        return self.position + 1 if self.span.step_number is None else self.span.step_number
+
+    @property
+    def duration_ms(self) -> float | None:
+        return duration_ms(self.span)
+
+    @property
+    def offset_s(self) -> float:
+        """Seconds since the trace began."""
+        start = self.trace.started_at or self.span.started_at
+        return max((self.span.started_at - start).total_seconds(), 0.0)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.span.is_error) or self.span.event_type == "error"
+
+    @property
+    def is_customer(self) -> bool:
+        """A message of a person, rather than a person's decision."""
+        return self.span.event_type == "human_gate" and not self.span.approval_id and not self.span.decision
+
+
+def duration_ms(span: Span) -> float | None:
+    if span.ended_at is None:
+        return None
+    value = max((span.ended_at - span.started_at).total_seconds(), 0.0) * 1000
+    return int(value) if value == int(value) else round(value, 3)
+
+
+def in_step_order(trace: Trace) -> QuerySet[Span]:
+    """Return the steps of a trace, the sender's numbers first, else by time."""
+    return (
+        Span.objects.of(trace.project_id)
+        .filter(trace_day=trace.trace_day, trace_ref=trace, event_type__isnull=False)
+        .annotate(
+            place=Coalesce("step_number", Value(LAST)),
+            end=Coalesce("ended_at", Value(datetime.max.replace(tzinfo=UTC), output_field=models.DateTimeField())),
+        )
+        .order_by("place", "started_at", "end", "span_id")
+    )
+
+
+def step_window(trace: Trace, start: int, length: int) -> list[Step]:
+    """Return `length` steps from place `start` on, without bodies. One query, in one partition."""
+    spans = in_step_order(trace).only(*SLIM)[start : start + length]
+    return [Step(span, start + i, trace) for i, span in enumerate(spans)]
+
+
+def full_steps(trace: Trace, start: int, length: int) -> list[Step]:
+    """Return steps with their bodies and toolsets. One query."""
+    spans = in_step_order(trace).select_related("toolset")[start : start + length]
+    return [Step(span, start + i, trace) for i, span in enumerate(spans)]
+
+
+def step_or_404(trace: Trace, span_id: str) -> Step:
+    """Return one step with its bodies and its place. Two queries. Raises Http404."""
+    spans = in_step_order(trace)
+    span = spans.select_related("toolset").filter(span_id=span_id).first()
+    if span is None:
+        raise Http404("Nothing is here.")
+    key = (span.place, span.started_at, span.end, span.span_id)  # type: ignore[attr-defined]
+    return Step(span, spans.filter(_before(*key)).count(), trace)
+
+
+def _before(place: int, started_at: datetime, end: datetime, span_id: str) -> Q:
+    same_start = Q(place=place, started_at=started_at)
+    return (
+        Q(place__lt=place)
+        | Q(place=place, started_at__lt=started_at)
+        | same_start & (Q(end__lt=end) | Q(end=end, span_id__lt=span_id))
+    )
+
+
+def facets(project: Project, since: datetime) -> dict[str, int]:
+    """Return how many traces since a moment are in each state. One query."""
+    rows = Trace.objects.of(project).filter(received_at__gte=since).values("status").annotate(n=Count("id"))
+    return {row["status"]: row["n"] for row in rows}
+
+
+def busiest(project: Project, since: datetime, limit: int = 5) -> QuerySet[Trace, dict[str, Any]]:
+    """Return agents by their traces since a moment, with how many of those failed. One query."""
+    return (
+        Trace.objects.of(project)
+        .filter(received_at__gte=since)
+        .exclude(agent="")
+        .values("agent")
+        .annotate(
+            traces=Count("id"),
+            failed=Count("id", filter=Q(status="error")),
+            steps=Sum("steps"),
+            cost_usd=Sum("cost_usd"),
+        )
+        .order_by("-traces", "agent")[:limit]
+    )
+
+
+def per_interval(project: Project, since: datetime, until: datetime, bars: int) -> list[tuple[int, int]]:
+    """Return (traces, of which failed) for each of `bars` equal stretches of time. One query."""
+    width = (until - since) / bars
+    counts = [(0, 0)] * bars
+    rows = (
+        Trace.objects.of(project)
+        .filter(received_at__gte=since, received_at__lt=until)
+        .annotate(bar=_bucket(since, width.total_seconds()))
+        .values("bar")
+        .annotate(n=Count("id"), failed=Count("id", filter=Q(status="error") | Q(errors__gt=0)))
+    )
+    for row in rows:
+        counts[min(max(row["bar"], 0), bars - 1)] = (row["n"], row["failed"])
+    return counts
+
+
+def _bucket(since: datetime, width_s: float) -> models.Expression:
+    seconds = models.Func(
+        F("received_at") - Value(since),
+        template="EXTRACT(EPOCH FROM %(expressions)s)",
+        output_field=models.FloatField(),
+    )
+    return models.Func(seconds / Value(width_s), function="FLOOR", output_field=models.IntegerField())

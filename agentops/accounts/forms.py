@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django import forms
 
-from agentops.accounts.models import Role, Scope, User
+from agentops.accounts.models import Role, Scope
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "180": "180 days", "365": "a year", "never": "never"}
 
@@ -31,7 +31,5 @@ class KeyForm(forms.Form):
         return None if days == "never" else timedelta(days=int(days))
 
 
-class ProfileForm(forms.ModelForm[User]):
-    class Meta:
-        model = User
-        fields = ["name"]
+class ProfileForm(forms.Form):
+    name = forms.CharField(label="Name", max_length=120, required=False)

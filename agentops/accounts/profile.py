@@ -48,10 +48,10 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
 def profile(request: ProjectRequest) -> HttpResponse:
     if request.method != "POST":
         return _profile_page(request)
-    form = ProfileForm(request.POST, instance=User.objects.get(pk=request.user.pk))
+    form = ProfileForm(request.POST)
     if not form.is_valid():
         return _profile_page(request, form=form, status=422)
-    form.save()
+    User.objects.filter(pk=request.user.pk).update(name=form.cleaned_data["name"])
     return redirect("accounts:profile")
 
 
@@ -85,14 +85,14 @@ def switch(request: ProjectRequest) -> HttpResponse:
     return HttpResponseRedirect(after if safe else settings.LOGIN_REDIRECT_URL)
 
 
-def _password_form(user: User, data: object = None) -> SetPasswordForm[User]:
+def _password_form(user: User, data: object = None) -> "SetPasswordForm[User]":
     form = PasswordChangeForm if user.has_usable_password() else SetPasswordForm
     return form(user, data)
 
 
 def _profile_page(request: ProjectRequest, status: int = 200, **forms: object) -> HttpResponse:
     context = {
-        "form": ProfileForm(instance=request.user),
+        "form": ProfileForm(initial={"name": request.user.name}),
         "password_form": _password_form(request.user),
         **forms,
     }

@@ -15,13 +15,15 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@setup_logging.connect
 def keep_our_logging(**_: object) -> None:
     """A receiver is enough: Celery then leaves logging to Django's settings."""
 
 
-@worker_process_init.connect
 def die_with_the_worker(**_: object) -> None:
     """A worker that is killed leaves no child that goes on without it."""
     if sys.platform == "linux":
         set_pdeathsig(signal.SIGKILL)
+
+
+setup_logging.connect(keep_our_logging)
+worker_process_init.connect(die_with_the_worker)

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,10 +30,16 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     agentops_retention_days: int = 90
     agentops_debug: bool = False
     agentops_trusted_proxies: int = 0
+    agentops_log_format: Literal["auto", "json", "text"] = "auto"
 
     @property
     def data_dir(self) -> Path:
         return Path(self.agentops_data_dir).expanduser().absolute()
+
+    @property
+    def logs_are_text(self) -> bool:
+        """People read a terminal, programs read the rest."""
+        return self.agentops_log_format == "text" or (self.agentops_log_format == "auto" and sys.stderr.isatty())
 
     @property
     def is_https(self) -> bool:

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
-from agentops.embedded.postgres import DATABASE, USER
+from agentops.embedded.broker import Broker
+from agentops.embedded.postgres import DATABASE, USER, Postgres
 from agentops.embedded.process import ServiceError
 from agentops.embedded.services import Services
 
@@ -28,13 +29,14 @@ def _start() -> None:
     home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     sockets = home / "run"
     sockets.mkdir(mode=0o700)
-    services = Services(home, sockets, postgres_settings=FAST)
+    broker = Broker(home, sockets)
+    services = Services(home, Postgres(home, sockets, settings=FAST), broker)
     services.start(sync=False)
     _running.append(services)
     for name in [name for name in os.environ if name.startswith("AGENTOPS_PUBLIC_")]:
         del os.environ[name]
     os.environ.setdefault("DATABASE_URL", f"postgresql://{USER}@{quote(str(sockets), safe='')}/{DATABASE}")
-    os.environ.setdefault("BROKER_URL", f"redis+socket://{services.broker.socket}")
+    os.environ.setdefault("BROKER_URL", f"redis+socket://{broker.socket}")
     os.environ["AGENTOPS_DATA_DIR"] = str(home)
     os.environ.update({name: f"only for tests: {name.lower()}" for name in SECRETS})
 

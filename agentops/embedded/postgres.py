@@ -59,8 +59,8 @@ class Postgres:
         # The built-in locale behaves the same on every system; older versions have only the system's own.
         builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         locale = builtin if self.major >= BUILTIN_LOCALE_SINCE else ["--locale=C.UTF-8"]
-        command = [self.bin / "initdb", "-D", unfinished, "-U", USER, "-A", "trust", "-E", "UTF8", *locale]
-        self._run([*command, *([] if sync else ["--no-sync"])])
+        options = ["-U", USER, "-A", "trust", "-E", "UTF8", *locale, *([] if sync else ["--no-sync"])]
+        self._run([self.bin / "initdb", "-D", unfinished, *options])
         self._run([self.bin / "postgres", "--single", "-D", unfinished, "postgres"], said=f"CREATE DATABASE {DATABASE}")
         unfinished.rename(self.data)
         return True
@@ -90,7 +90,7 @@ class Postgres:
             stale.unlink(missing_ok=True)
         settings = {"unix_socket_directories": str(self.sockets), **self.settings}
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
-        command = [self.bin / "postgres", "-D", self.data, *flags]
+        command: list[str | Path] = [self.bin / "postgres", "-D", self.data, *flags]
         return spawn(command, not_root=True, on_parent_death=STOP_SIGNAL, output=output)
 
     def is_ready(self, pid: int) -> bool:
@@ -105,7 +105,7 @@ class Postgres:
 def wait_until_unused(directory: Path) -> None:
     """Wait until no process works in the directory, as every process of a Postgres does. Raises ServiceError."""
     deadline = time.monotonic() + PREVIOUS_TIMEOUT_S
-    while pids := _working_in(directory):
+    while pids := _working_in(directory.resolve()):
         if time.monotonic() > deadline:
             raise ServiceError(f"Process {pids[0]} still uses {directory}: stop it, then start again.")
         time.sleep(0.05)

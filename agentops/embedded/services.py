@@ -3,7 +3,8 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,24 +19,25 @@ class Launch(Protocol):
 
 
 class Services:
-    """The two embedded servers in `home`; each writes what it says to `<home>/<name>.log`."""
+    """The embedded servers in `home` that are wanted; each writes what it says to `<home>/<name>.log`."""
 
-    def __init__(self, home: Path, sockets: Path, *, postgres_settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, home: Path, database: postgres.Postgres | None, messages: broker.Broker | None) -> None:
         self.home = home
-        self.postgres = postgres.Postgres(home, sockets, settings=postgres_settings)
-        self.broker = broker.Broker(home, sockets)
+        self.postgres = database
+        self.broker = messages
         self._running: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
 
     def start(self, *, sync: bool = True) -> None:
-        """Start both and wait until they answer. Raises ServiceError, with nothing left running."""
+        """Start them and wait until they answer. Raises ServiceError, with nothing left running."""
         try:
-            server = self._launch("broker", self.broker.launch)
-            self._running.append((server, broker.STOP_SIGNAL))
-            self.postgres.create(sync=sync)
-            database = self._launch("postgres", self.postgres.launch)
-            self._running.append((database, postgres.STOP_SIGNAL))
-            self._wait("postgres", database, lambda: self.postgres.is_ready(database.pid))
-            self._wait("broker", server, self.broker.is_ready)
+            if self.broker:
+                server = self._launch("broker", self.broker.launch, broker.STOP_SIGNAL)
+            if self.postgres:
+                self.postgres.create(sync=sync)
+                database = self._launch("postgres", self.postgres.launch, postgres.STOP_SIGNAL)
+                self._wait("postgres", database, partial(self.postgres.is_ready, database.pid))
+            if self.broker:
+                self._wait("broker", server, self.broker.is_ready)
         except BaseException:
             self.stop()
             raise
@@ -49,9 +51,11 @@ class Services:
     def _log(self, name: str) -> Path:
         return self.home / f"{name}.log"
 
-    def _launch(self, name: str, launch: Launch) -> subprocess.Popen[bytes]:
+    def _launch(self, name: str, launch: Launch, stop_signal: signal.Signals) -> subprocess.Popen[bytes]:
         with self._log(name).open("wb") as file:
-            return launch(output=file.fileno())
+            process = launch(output=file.fileno())
+        self._running.append((process, stop_signal))
+        return process
 
     def _wait(self, name: str, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + postgres.START_TIMEOUT_S

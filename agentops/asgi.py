@@ -1,0 +1,136 @@
+"""The web server's one door: streams go to Django's ASGI handler, everything else to threads that run it as WSGI.
+
+Synchronous pages are several times faster under WSGI, and its threads keep their database connections; a stream there
+would hold a thread for hours. A body is read whole before a thread sees it, so slow clients cost none either.
+"""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from a2wsgi import WSGIMiddleware
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# What answers for longer than a request should: the whole path must match one of these.
+STREAMS = re.compile(r"/stream|/stream/.*")
+THREADS = 16
+# One byte more than any room takes: the room sees that it is too much, and says so in its own format.
+BODY_MAX_BYTES = 32 * 1024 * 1024 + 1
+ALL_BODIES_MAX_BYTES = 4 * BODY_MAX_BYTES
+BODY_PAUSE_MAX_S = 30.0
+
+
+class RefusedError(Exception):
+    """The request is not handed on; None means that nobody waits for an answer."""
+
+    def __init__(self, status: int | None, title: str = "", detail: str = "") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+
+
+class Door:
+    """Hands each request to the handler that fits it."""
+
+    def __init__(self, *, pages: Handler, streams: Handler) -> None:
+        self.pages = pages
+        self.streams = streams
+        self.held_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            scope = unambiguous(scope)
+            if STREAMS.fullmatch(scope["path"]):
+                await self.streams(scope, receive, send)
+            else:
+                await self._page(scope, receive, send)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = bytearray()
+        try:
+            await self._read(body, receive)
+            await self.pages(with_length(scope, len(body)), replay(body, receive), send)
+        except RefusedError as refused:
+            await _refuse(refused, send)
+        finally:
+            self.held_bytes -= len(body)
+
+    async def _read(self, body: bytearray, receive: Receive) -> None:
+        more = True
+        while more and len(body) < BODY_MAX_BYTES:
+            try:
+                message = await asyncio.wait_for(receive(), BODY_PAUSE_MAX_S)
+            except TimeoutError:
+                raise RefusedError(408, "Too slow", f"No more of the body came for {BODY_PAUSE_MAX_S:.0f} s.") from None
+            if message["type"] == "http.disconnect":
+                raise RefusedError(None)
+            part = message.get("body", b"")[: BODY_MAX_BYTES - len(body)]
+            if self.held_bytes + len(part) > ALL_BODIES_MAX_BYTES:
+                raise RefusedError(503, "Busy", "Too many large bodies are on their way; try again in a moment.")
+            body += part
+            self.held_bytes += len(part)
+            more = message.get("more_body", False)
+
+
+def unambiguous(scope: Scope) -> Scope:
+    """Take out what a WSGI environment cannot tell apart.
+
+    `X_Forwarded_Proto` and `X-Forwarded-Proto` would be one name there, and a proxy guards only the second.
+    """
+    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    return {**scope, "headers": headers}
+
+
+def with_length(scope: Scope, length: int) -> Scope:
+    """Name the body's length, which a chunked request does not."""
+    headers = [
+        (name, value) for name, value in scope["headers"] if name not in {b"content-length", b"transfer-encoding"}
+    ]
+    return {**scope, "headers": [*headers, (b"content-length", str(length).encode("ascii"))]}
+
+
+def replay(body: bytearray, receive: Receive) -> Receive:
+    """Give the body in one piece, then whatever comes."""
+    waiting = [bytes(body)]
+
+    async def next_message() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return next_message
+
+
+async def _refuse(refused: RefusedError, send: Send) -> None:
+    if refused.status is None:
+        return
+    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(refused.problem).encode()})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        phase = (await receive())["type"]
+        await send({"type": f"{phase}.complete"})
+        if phase == "lifespan.shutdown":
+            return
+
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
+_wsgi: Any = get_wsgi_application()
+_pages: Any = WSGIMiddleware(_wsgi, workers=THREADS)
+_streams: Any = get_asgi_application()
+application = Door(pages=_pages, streams=_streams)

@@ -1,0 +1,134 @@
+"""What `manage.py` does inside its environment: finds the command, and gives it the services it needs."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+from agentops.embedded.broker import Broker
+from agentops.embedded.home import Home
+from agentops.embedded.postgres import Postgres
+from agentops.embedded.process import ServiceError
+from agentops.embedded.services import Services
+from agentops.env import Env, SettingsError, read_env
+
+# These read no data. Whatever is not named here finds Postgres running, migrated and filled.
+WITHOUT_DATA = {
+    "check", "collectstatic", "diffsettings", "evaluate", "findstatic", "help", "makemigrations", "spectacular",
+    "startapp", "startproject", "version",
+}  # fmt: skip
+# These do to the tables what nobody should do before them.
+WITHOUT_MIGRATIONS = {"flush", "migrate", "showmigrations", "sqlmigrate"}
+OWNER_TIMEOUT_S = 120.0
+
+
+class UsageError(Exception):
+    """Raised for a command line that says nothing we know; the message is one sentence."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 0 well, 1 the thing failed, 2 wrong usage."""
+    try:
+        command, *rest = _take_data_dir(arguments) or ["help"]
+        if command == "up":
+            from agentops.embedded.up import up
+
+            return up(rest)
+        if command == "test":
+            from agentops.embedded.testing import run_tests
+
+            return run_tests(rest)
+        return _django(command, rest)
+    except UsageError as error:
+        return _fail(error, 2)
+    except (ServiceError, SettingsError) as error:
+        return _fail(error, 1)
+    except KeyboardInterrupt:
+        return _fail("stopped.", 130)
+
+
+def _fail(error: Exception | str, code: int) -> int:
+    sys.stderr.write(f"agentops: {error}\n")
+    return code
+
+
+def _take_data_dir(arguments: list[str]) -> list[str]:
+    """Take `--data-dir` out, wherever it stands, and hand it to the settings."""
+    left = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != "--data-dir":
+            left.append(word)
+            continue
+        value = value if equals else next(words, "")
+        if not value:
+            raise UsageError("--data-dir needs a directory.")
+        os.environ["AGENTOPS_DATA_DIR"] = value
+        os.environ.pop("AGENTOPS_DATA_DIR_FILE", None)
+    return left
+
+
+def _django(command: str, arguments: list[str]) -> int:
+    """Run a Django command. It exits by itself where it fails: 1, or 2 for arguments it does not know."""
+    from django.core.management import ManagementUtility
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
+    asks_for_help = command.startswith("-") or {"-h", "--help"} & set(arguments)
+    if command in WITHOUT_DATA or asks_for_help:
+        # `makemigrations` also looks whether a database agrees; here there may be none, and that is no fault.
+        warnings.filterwarnings("ignore", message="Got an error checking a consistent migration history")
+        ManagementUtility(["manage.py", command, *arguments]).execute()
+        return 0
+    with services(read_env(), prepared=command not in WITHOUT_MIGRATIONS):
+        ManagementUtility(["manage.py", command, *arguments]).execute()
+    return 0
+
+
+@contextmanager
+def services(env: Env, *, prepared: bool) -> Iterator[None]:
+    """Give a command its Postgres and broker: named ones, those of a running `up`, or our own meanwhile."""
+    home = Home(env)
+    home.make()
+    home.make_secrets()
+    if env.database_url and env.broker_url:
+        yield
+        return
+    deadline = monotonic() + OWNER_TIMEOUT_S
+    while not home.claim():
+        if home.prepared.exists():
+            with home.as_guest():
+                # Between our look and our lock the owner may have gone.
+                if home.prepared.exists():
+                    yield
+                    return
+        if monotonic() > deadline:
+            raise ServiceError(f"Process {home.owner()} holds {home.path} and does not get ready: look at its output.")
+        sleep(0.1)
+    with _own_services(env, home, prepared=prepared):
+        yield
+
+
+@contextmanager
+def _own_services(env: Env, home: Home, *, prepared: bool) -> Iterator[None]:
+    database = None if env.database_url else Postgres(home.path, home.sockets)
+    messages = None if env.broker_url else Broker(home.path, home.sockets)
+    started = Services(home.path, database, messages)
+    started.start()
+    try:
+        if prepared:
+            import django
+
+            django.setup()
+            from agentops.embedded.prepare import prepare
+
+            prepare()
+            home.prepared.touch()
+        yield
+    finally:
+        home.prepared.unlink(missing_ok=True)
+        home.wait_for_guests()
+        started.stop()
+        home.release()

@@ -1,0 +1,107 @@
+"""Before anything serves: the database's tables, the first project with its people and key, and the sign-in link."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from agentops.embedded.binaries import POSTGRES_MAJOR_MIN
+from agentops.embedded.home import CREDENTIALS_FILE, write_private
+from agentops.embedded.process import ServiceError
+
+
+def prepare() -> None:
+    """Migrate, and make the installation if there is none. Django is set up. Raises ServiceError."""
+    try:
+        major = _postgres_major()
+    except OperationalError as error:
+        raise ServiceError(f"Postgres cannot be reached: {' '.join(str(error).split())}.") from None
+    if major < POSTGRES_MAJOR_MIN:
+        raise ServiceError(f"Postgres {major} is too old; {POSTGRES_MAJOR_MIN} or newer is needed.")
+    migrate()
+    make_installation()
+
+
+def _postgres_major() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int / 10000")
+        return int(cursor.fetchone()[0])
+
+
+def migrate() -> None:
+    """Apply what is missing, one process at a time. Costs two queries when nothing is."""
+    if not _is_behind():
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext('agentops.migrate'))")
+        try:
+            if _is_behind():
+                call_command("migrate", interactive=False, verbosity=1, stdout=sys.stderr)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext('agentops.migrate'))")
+
+
+def _is_behind() -> bool:
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def make_installation() -> None:
+    """Make the first project and write its credentials, so that a kill at any moment loses neither.
+
+    They are written aside before the commit and put in their place after it. What a kill leaves aside is right if the
+    installation exists, and written anew otherwise.
+    """
+    from agentops.accounts.services import Credentials, first_start
+
+    place = settings.DATA_DIR / CREDENTIALS_FILE
+    aside = place.with_name("credentials.new.json")
+
+    def save(credentials: Credentials) -> None:
+        write_private(aside, json.dumps(credentials, indent=2))
+
+    first_start(url=settings.ENV.agentops_public_url, save=save)
+    if aside.exists():
+        aside.rename(place)
+    _correct_url(place)
+
+
+def _correct_url(place: Path) -> None:
+    """Another start may have another port."""
+    if not place.exists():
+        return
+    credentials = json.loads(place.read_text(encoding="utf-8"))
+    if credentials["url"] != settings.ENV.agentops_public_url:
+        write_private(place, json.dumps({**credentials, "url": settings.ENV.agentops_public_url}, indent=2))
+
+
+def sign_in_link() -> str | None:
+    """Return an address that signs the owner in, once, within ten minutes."""
+    from agentops.accounts.services import make_sign_in_link, oldest_admin
+
+    owner = oldest_admin()
+    return make_sign_in_link(owner, base_url=settings.ENV.agentops_public_url) if owner else None
+
+
+def main() -> int:
+    """Prepare for `up`, which reads the link from the file descriptor that it names."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
+    django.setup()
+    try:
+        prepare()
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answer:
+        answer.write(sign_in_link() or "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

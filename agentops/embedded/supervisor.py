@@ -1,0 +1,163 @@
+"""Starts the parts of a running `up` in order, starts again what dies, and stops all in reverse order."""
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from types import FrameType
+from typing import Protocol
+
+from agentops.embedded.output import Lines, write_line
+from agentops.embedded.process import ServiceError, why_not
+
+STARTS_MAX = 5
+STARTS_WINDOW_S = 60.0
+TICK_S = 0.5
+POLL_S = 0.05
+
+
+class StoppedError(Exception):
+    """Raised inside a wait when someone asked us to stop."""
+
+
+class Launch(Protocol):
+    """Starts one process, which writes to a file descriptor."""
+
+    def __call__(self, *, output: int) -> subprocess.Popen[bytes]: ...
+
+
+@dataclass
+class Part:
+    """One process that we keep alive."""
+
+    name: str
+    launch: Launch
+    is_ready: Callable[[subprocess.Popen[bytes]], bool] = lambda _: True
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_timeout_s: float = 5.0
+    # Parts of one stage stop together; the highest stage stops first.
+    stage: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    said: deque[str] = field(default_factory=deque)
+    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=STARTS_MAX))
+    start_at: float | None = None
+
+
+class Supervisor:
+    """Runs in the main thread, which the kernel watches for our children."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.stop_asked = False
+        self._selector = selectors.DefaultSelector()
+        self._open: dict[int, Lines] = {}
+        # A signal wakes the loop at once.
+        wake, self._woken = socket.socketpair()
+        for end in (wake, self._woken):
+            end.setblocking(False)
+        self._wake = wake
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop_asked = True
+
+    def start(self, part: Part, *, timeout_s: float) -> None:
+        """Start a part and wait until it is ready. Raises ServiceError, or StoppedError."""
+        self.parts.append(part)
+        process = self._launch(part)
+        deadline = monotonic() + timeout_s
+        while not part.is_ready(process):
+            if process.poll() is not None:
+                self._pump(0)
+                raise ServiceError(why_not(process.returncode, "\n".join(part.said), part.name.capitalize()))
+            if monotonic() > deadline:
+                raise ServiceError(f"{part.name.capitalize()} was not ready within {timeout_s:.0f} s.")
+            self._pump_for(POLL_S)
+            if self.stop_asked:
+                raise StoppedError
+
+    def run_once(self, name: str, launch: Launch) -> None:
+        """Run a process to its end. Raises ServiceError when it fails, or StoppedError."""
+        part = Part(name, launch, is_ready=lambda process: process.poll() == 0)
+        self.start(part, timeout_s=3600)
+        self._pump(0)
+        self.parts.remove(part)
+
+    def keep(self) -> None:
+        """Keep all parts alive until someone asks us to stop. Raises ServiceError when one dies too often."""
+        while not self.stop_asked:
+            self._pump(TICK_S)
+            for part in self.parts:
+                self._look_after(part)
+
+    def stop(self) -> None:
+        """Stop what runs, the last stage first; what does not end in time is killed."""
+        for stage in sorted({part.stage for part in self.parts}, reverse=True):
+            running = [part for part in self.parts if part.stage == stage and part.process]
+            for part in running:
+                if part.process and part.process.poll() is None:
+                    part.process.send_signal(part.stop_signal)
+            deadline = monotonic() + max((part.stop_timeout_s for part in running), default=0)
+            while any(part.process and part.process.poll() is None for part in running):
+                if monotonic() > deadline:
+                    _kill(running)
+                self._pump(POLL_S)
+        self._pump(0)
+
+    def _look_after(self, part: Part) -> None:
+        now = monotonic()
+        if part.process and part.process.poll() is not None:
+            code, part.process = part.process.returncode, None
+            if len(part.deaths) == STARTS_MAX and now - part.deaths[0] < STARTS_WINDOW_S:
+                raise ServiceError(f"{part.name} ended {STARTS_MAX + 1} times within a minute, so everything stops.")
+            recent = sum(now - death < STARTS_WINDOW_S for death in part.deaths)
+            part.deaths.append(now)
+            part.start_at = now + recent * TICK_S
+            write_line("agentops", f"{part.name} ended with code {code}; starting it again.")
+        if part.start_at is not None and now >= part.start_at:
+            part.start_at = None
+            self._launch(part)
+
+    def _launch(self, part: Part) -> subprocess.Popen[bytes]:
+        lines = Lines(part.name)
+        try:
+            part.process = process = part.launch(output=lines.writing_end)
+        finally:
+            os.close(lines.writing_end)
+        part.said = lines.last
+        self._open[lines.fd] = lines
+        self._selector.register(lines.fd, selectors.EVENT_READ)
+        return process
+
+    def _pump_for(self, duration_s: float) -> None:
+        """Pass on what the parts say meanwhile."""
+        end = monotonic() + duration_s
+        while not self.stop_asked and (left := end - monotonic()) > 0:
+            self._pump(left)
+
+    def _pump(self, timeout_s: float) -> None:
+        """Pass on what the parts say, and sleep until one says something or a signal comes."""
+        for key, _ in self._selector.select(timeout_s):
+            lines = self._open.get(key.fd)
+            if lines is None:
+                self._woken.recv(4096)
+            elif not lines.pump():
+                self._selector.unregister(lines.fd)
+                lines.close()
+                del self._open[lines.fd]
+
+
+def _kill(parts: list[Part]) -> None:
+    for part in parts:
+        if part.process and part.process.poll() is None:
+            write_line("agentops", f"{part.name} does not stop; killing it.")
+            part.process.kill()

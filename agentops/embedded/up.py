@@ -1,0 +1,175 @@
+"""`manage.py up`: Postgres, broker, tables, web, worker and sweeper, in this order, from one command."""
+
+import argparse
+import errno
+import http.client
+import os
+import socket
+import sys
+import webbrowser
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from agentops.embedded import broker, postgres
+from agentops.embedded.home import CREDENTIALS_FILE, Home
+from agentops.embedded.output import write_line
+from agentops.embedded.process import ServiceError, spawn
+from agentops.embedded.supervisor import Part, StoppedError, Supervisor
+from agentops.env import Env, read_env
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+WEB_TIMEOUT_S = 60.0
+BACKLOG = 512
+
+
+class Options(argparse.Namespace):
+    port: int
+    host: str
+    no_browser: bool
+
+
+def up(arguments: Sequence[str]) -> int:
+    """Run until someone asks us to stop. Returns the exit code."""
+    options = _parse(arguments)
+    home = Home(read_env())
+    home.make()
+    if not home.claim():
+        raise ServiceError(f"AgentOps already runs on {home.path} (process {home.owner()}).")
+    with closing(_bind(options)) as door:
+        home.make_secrets()
+        _set_environment(home, door)
+        supervisor = Supervisor()
+        try:
+            link = _start(supervisor, read_env(), home, door)
+            _announce(read_env(), link, options)
+            supervisor.keep()
+        except StoppedError:
+            pass
+        finally:
+            home.prepared.unlink(missing_ok=True)
+            write_line("agentops", "stopping.")
+            supervisor.stop()
+            home.release()
+    write_line("agentops", "stopped.")
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser("manage.py up", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8000, help="the port to listen on (8000; 0 takes a free one)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the sign-in link in a browser")
+    parser.add_argument("--data-dir", help="where everything is kept (.agentops)")
+    return parser.parse_args(arguments, namespace=Options())
+
+
+def _bind(options: Options) -> socket.socket:
+    """Take the port before anything starts. We keep it: while web starts again, callers wait and are not refused."""
+    where = f"Port {options.port} on {options.host}"
+    try:
+        family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        door = socket.socket(family, socket.SOCK_STREAM)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+        door.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise ServiceError(f"{where} is taken: stop what uses it, or choose another with --port.") from None
+        raise ServiceError(f"{where} cannot be used: {getattr(error, 'strerror', None) or error}.") from None
+    return door
+
+
+def _set_environment(home: Home, door: socket.socket) -> None:
+    """Say to all children, through the environment, what this start decided."""
+    host, port = door.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    os.environ.setdefault("AGENTOPS_PUBLIC_URL", f"http://{reachable}:{port}")
+    os.environ["AGENTOPS_DATA_DIR"] = str(home.path)
+    os.environ.setdefault("AGENTOPS_LOG_FORMAT", "text")
+    # Threads would keep an arena each; two cost nothing measurable and save tens of megabytes.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+
+
+def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) -> str | None:
+    """Start everything in order and return the sign-in link."""
+    if not env.broker_url:
+        _start_broker(supervisor, home)
+    if not env.database_url:
+        _start_postgres(supervisor, home)
+    link = _prepare(supervisor)
+    home.prepared.touch()
+    supervisor.start(_web(door), timeout_s=WEB_TIMEOUT_S)
+    for name, command in (("worker", "worker"), ("sweeper", "sweep")):
+        if not list(CHECKOUT.glob(f"agentops/*/management/commands/{command}.py")):
+            continue
+        supervisor.start(Part(name, partial(spawn, _manage(command)), stage=2), timeout_s=WEB_TIMEOUT_S)
+    return link
+
+
+def _start_broker(supervisor: Supervisor, home: Home) -> None:
+    messages = broker.Broker(home.path, home.sockets)
+    part = Part("broker", messages.launch, lambda _: messages.is_ready(), broker.STOP_SIGNAL, 1.5, stage=1)
+    supervisor.start(part, timeout_s=postgres.START_TIMEOUT_S)
+
+
+def _start_postgres(supervisor: Supervisor, home: Home) -> None:
+    database = postgres.Postgres(home.path, home.sockets)
+    if database.create():
+        write_line("agentops", f"made a Postgres cluster in {database.data}.")
+    part = Part("postgres", database.launch, lambda process: database.is_ready(process.pid), postgres.STOP_SIGNAL, 2.5)
+    supervisor.start(part, timeout_s=postgres.START_TIMEOUT_S)
+
+
+def _prepare(supervisor: Supervisor) -> str | None:
+    """Migrate, and make the installation on a first start; in a process of its own, whose memory goes with it."""
+    reading_end, writing_end = os.pipe()
+    command = [sys.executable, "-m", "agentops.embedded.prepare", str(writing_end)]
+    try:
+        supervisor.run_once("prepare", partial(spawn, command, keep=[writing_end]))
+    finally:
+        os.close(writing_end)
+    with os.fdopen(reading_end, encoding="utf-8") as answer:
+        return answer.read() or None
+
+
+def _web(door: socket.socket) -> Part:
+    command = [sys.executable, "-m", "uvicorn", "agentops.asgi:application", "--fd", str(door.fileno())]
+    options = ["--no-access-log", "--no-server-header", "--ws", "none", "--timeout-graceful-shutdown", "3"]
+    launch = partial(spawn, [*command, *options], keep=[door.fileno()])
+    return Part("web", launch, lambda _: _answers(door), stage=2)
+
+
+def _manage(command: str) -> list[str]:
+    return [sys.executable, str(CHECKOUT / "manage.py"), command]
+
+
+def _answers(door: socket.socket) -> bool:
+    """Ask /readyz whether the web process has its database, migrated."""
+    host, port = door.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    connection = http.client.HTTPConnection(host, port, timeout=1)
+    try:
+        connection.request("GET", "/readyz", headers={"Host": f"localhost:{port}"})
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _announce(env: Env, link: str | None, options: Options) -> None:
+    """Tell the person where to go. The link is for them alone, so it goes to stdout and into no log."""
+    credentials = env.data_dir / CREDENTIALS_FILE
+    lines = [
+        f"AgentOps is ready: {env.agentops_public_url}",
+        f"Sign in, once and within 10 minutes: {link}" if link else "",
+        f"Credentials: {credentials}" if credentials.exists() else "",
+        "no channel configured: alerts show only here",
+    ]
+    sys.stdout.write("".join(f"{line}\n" for line in lines if line))
+    sys.stdout.flush()
+    if link and sys.stdout.isatty() and not options.no_browser:
+        webbrowser.open(link)

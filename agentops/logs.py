@@ -1,0 +1,107 @@
+"""What the server says about itself: one event a line, with the request's id, without secrets."""
+
+import json
+import re
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+SECRET_NAMES = re.compile(r"(?i)authorization|cookie|password|secret|token$|api_?key")
+# Our own keys and one-time links, wherever they stand.
+SECRET_VALUES = re.compile(r"aop_[a-z]{1,10}_[0-9A-Za-z_]+|(?<=/link/)[\w-]{20,}")
+HIDDEN = "[hidden]"
+# Django and its helpers say these for every request; the line that says how it ended says it all.
+NOISE = {"request_started"}
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide what must not be in a log, by its name or by its look."""
+    return {name: HIDDEN if SECRET_NAMES.search(name) else _without_secrets(value) for name, value in event.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    return SECRET_VALUES.sub(HIDDEN, value) if isinstance(value, str) else value
+
+
+def drop_query(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Cut the query off the request's address: people's search words are nobody's business."""
+    if isinstance(request := event.get("request"), str):
+        event["request"] = request.partition("?")[0]
+    return event
+
+
+def drop_noise(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if event.get("event") in NOISE:
+        raise structlog.DropEvent
+    return event
+
+
+def as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Write one line for a person; a traceback follows, indented, so that no text in it can pass for a line of ours."""
+    time, level, logger = (str(event.pop(name, "")) for name in ("timestamp", "level", "logger"))
+    room = logger.removesuffix(".error").rpartition(".")[2]  # uvicorn.error is where uvicorn says everything
+    said = _plain(event.pop("event", ""))
+    traceback = str(event.pop("exception", ""))
+    facts = "".join(f" {name}={_plain(value)}" for name, value in sorted(event.items()))
+    trail = "".join(f"\n    {line}" for line in traceback.splitlines())
+    return f"{time[11:23]} {level:<7} {room}: {said}{facts}{trail}"
+
+
+def _plain(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if text.isprintable() else json.dumps(text)
+
+
+SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+    drop_noise,
+    drop_query,
+    hide_secrets,
+]
+
+
+def logging_config(*, text: bool, debug: bool) -> dict[str, Any]:
+    """Return Django's LOGGING, and set structlog up to go through it."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer = as_text if text else structlog.processors.JSONRenderer()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "foreign_pre_chain": SHARED,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": "DEBUG" if debug else "INFO"},
+        "loggers": {
+            # They come with handlers of their own; one way out is enough.
+            **{name: {"handlers": [], "level": "INFO", "propagate": True} for name in ("django", "uvicorn")},
+            "uvicorn.error": {"handlers": [], "propagate": True},
+            "uvicorn.access": {"handlers": [], "propagate": False},
+            "django.server": {"handlers": [], "propagate": True},
+            # A line for each refusal is in the request's own line already.
+            "django.request": {"level": "ERROR"},
+            "django.db.backends": {"level": "INFO"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+        },
+    }

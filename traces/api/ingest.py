@@ -8,10 +8,8 @@ import msgspec
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from agentops.accounts.access import key_door
 from agentops.accounts.request import ProjectRequest
 from agentops.web.problems import problem
 from traces.ingest.body import BodyRefusedError, read_request
@@ -44,8 +42,7 @@ def in_flight() -> Iterator[None]:
         _places.release()
 
 
-@key_door("ingest")
-def post_traces(request: ProjectRequest) -> HttpResponseBase:
+def post_traces(request: ProjectRequest) -> HttpResponse:
     """Store steps; the answer 200 says: committed."""
     content_type = (request.content_type or "").lower()
     if content_type not in JSON | NDJSON:
@@ -60,7 +57,7 @@ def post_traces(request: ProjectRequest) -> HttpResponseBase:
         return _later("The database does not answer; nothing was stored; send this again.")
 
 
-def _accept(request: ProjectRequest, *, ndjson: bool) -> HttpResponseBase:
+def _accept(request: ProjectRequest, *, ndjson: bool) -> HttpResponse:
     try:
         batch = read_body(read_request(request), now=timezone.now(), ndjson=ndjson)
     except BodyRefusedError as error:
@@ -84,5 +81,5 @@ def as_json(receipt: Receipt) -> dict[str, object]:
     }
 
 
-def _later(detail: str) -> HttpResponseBase:
+def _later(detail: str) -> HttpResponse:
     return problem(503, detail=detail, headers={"Retry-After": RETRY_AFTER_S})

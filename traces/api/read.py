@@ -4,9 +4,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -19,7 +18,7 @@ from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, KeysetPage, decode_cursor, encode_cursor, keyset_page
 from traces import queries, wire
 from traces.api.ingest import post_traces
-from traces.api.serializers import BatchOut, SessionOut, TraceOut, TraceQuery
+from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceOut, TraceQuery
 from traces.models import IngestBatch, Session
 
 LIMIT, MAX_LIMIT = 50, 200
@@ -78,21 +77,21 @@ CONTEXT = {"base_url": settings.ENV.agentops_public_url.rstrip("/")}
 
 
 class TraceList(ProjectView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "ingest"}
+
+    @extend_schema(
+        request={"application/json": StepsIn, "application/x-ndjson": OpenApiTypes.STR}, responses=ReceiptOut
+    )
+    def post(self, request: Request) -> HttpResponseBase:
+        """Store steps: one, a list, `{"steps": […]}` or one a line. The answer 200 says: committed."""
+        return post_traces(self.asked)
+
     @extend_schema(parameters=[TraceQuery, *PAGING], responses=TraceOut(many=True))
     def get(self, request: Request) -> Response:
         """List traces, newest first by receipt. Two queries."""
         filters = queries.TraceFilters(**self.query(TraceQuery))
         page = self.page(queries.traces(self.project, filters))
         return Response({"results": TraceOut(page.results, many=True, context=CONTEXT).data, "next": page.next})
-
-
-@csrf_exempt
-def traces(request: HttpRequest) -> HttpResponseBase:
-    """`GET` lists, `POST` is the native ingest door."""
-    return post_traces(request) if request.method == "POST" else _trace_list(request)
-
-
-_trace_list = TraceList.as_view()
 
 
 class TraceDetail(ProjectView):
@@ -103,7 +102,7 @@ class TraceDetail(ProjectView):
 
 
 class StepList(ProjectView):
-    @extend_schema(parameters=PAGING, responses=OpenApiTypes.OBJECT)
+    @extend_schema(parameters=PAGING, responses=StepOut(many=True))
     def get(self, request: Request, trace_id: str) -> Response:
         """List the steps of a trace as they were sent, in step order. Two queries."""
         self.query(ListQuery)

@@ -4,8 +4,65 @@ from typing import Any
 
 from rest_framework import serializers
 
-from traces.models import IngestBatch, Session, Trace, TraceStatus
+from traces.models import EventType, IngestBatch, Session, Trace, TraceStatus
 from traces.queries import SessionSums, TraceFilters
+
+
+class StepIn(serializers.Serializer[Any]):
+    """The documentation of a step; the door itself reads it by ingest/native.py."""
+
+    trace_id = serializers.CharField(max_length=200)
+    step_number = serializers.IntegerField(min_value=0)
+    timestamp = serializers.DateTimeField()
+    event_type = serializers.ChoiceField(choices=EventType.values)
+    span_id = serializers.CharField(required=False, max_length=200)
+    parent_span_id = serializers.CharField(required=False, max_length=200)
+    session_id = serializers.CharField(required=False, max_length=200)
+    agent = serializers.CharField(required=False)
+    user = serializers.CharField(required=False)
+    name = serializers.CharField(required=False)
+    tool_name = serializers.CharField(required=False, allow_null=True)
+    tool_input = serializers.JSONField(required=False, allow_null=True)
+    tool_output = serializers.JSONField(required=False, allow_null=True)
+    text = serializers.CharField(required=False, allow_null=True)
+    model_thinking = serializers.CharField(required=False, allow_null=True)
+    is_error = serializers.BooleanField(required=False, allow_null=True)
+    error = serializers.CharField(required=False, allow_null=True)
+    model = serializers.CharField(required=False)
+    context_token_count = serializers.IntegerField(required=False, min_value=0)
+    input_tokens = serializers.IntegerField(required=False, min_value=0)
+    output_tokens = serializers.IntegerField(required=False, min_value=0)
+    cached_tokens = serializers.IntegerField(required=False, min_value=0)
+    cost_usd = serializers.FloatField(required=False, min_value=0, allow_null=True)
+    duration_ms = serializers.FloatField(required=False, min_value=0, allow_null=True)
+    tools = serializers.ListField(child=serializers.DictField(), required=False, help_text="offered from here on")
+    approval_id = serializers.CharField(required=False)
+    decision = serializers.CharField(required=False)
+    trace_name = serializers.CharField(required=False)
+    trace_status = serializers.ChoiceField(choices=TraceStatus.values, required=False)
+    environment = serializers.CharField(required=False)
+    release = serializers.CharField(required=False)
+    metadata = serializers.DictField(required=False)
+
+
+class StepsIn(serializers.Serializer[Any]):
+    steps = StepIn(many=True)
+
+
+class StepOut(StepIn):
+    """A step as it was sent, with the ids, the number and the time of receipt it was given."""
+
+    received_at = serializers.DateTimeField()
+    original_timestamp = serializers.CharField(required=False, help_text="what was sent, where it was absurd")
+
+
+class ReceiptOut(serializers.Serializer[Any]):
+    batch_id = serializers.CharField()
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    repaired = serializers.IntegerField()
+    rejected = serializers.ListField(child=serializers.DictField(), help_text="{index, errors: [{pointer, detail}]}")
+    traces = serializers.ListField(child=serializers.CharField())
 
 
 class TraceQuery(serializers.Serializer[TraceFilters]):
@@ -73,7 +130,7 @@ class SessionSumsOut(serializers.Serializer[SessionSums]):
 
 class BatchOut(serializers.ModelSerializer[IngestBatch]):
     batch_id = serializers.CharField(source="id.hex")
-    traces = serializers.ListField(child=serializers.CharField(source="hex"))
+    traces = serializers.SerializerMethodField()
 
     class Meta:
         model = IngestBatch
@@ -81,3 +138,6 @@ class BatchOut(serializers.ModelSerializer[IngestBatch]):
             "batch_id", "source", "key_name", "received_at", "received", "accepted", "duplicates", "repaired",
             "rejected_count", "rejected", "traces",
         ]  # fmt: skip
+
+    def get_traces(self, batch: IngestBatch) -> list[str]:
+        return [trace.hex for trace in batch.traces]

@@ -6,7 +6,7 @@ from traces.api import read
 
 app_name = "traces-api"
 urlpatterns = [
-    path("traces", read.traces, name="traces"),
+    path("traces", read.TraceList.as_view(), name="traces"),
     path("traces/<path:trace_id>/steps", read.StepList.as_view(), name="steps"),
     path("traces/<path:trace_id>/export", read.TraceExport.as_view(), name="export"),
     path("traces/<path:trace_id>", read.TraceDetail.as_view(), name="trace"),

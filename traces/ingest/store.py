@@ -70,7 +70,7 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     )
     _enter_in_ledger(project, batch, origin, receipt)
     if traces:
-        _notify(project, traces, sessions.values())
+        _notify(project, traces, sessions.values(), accepted)
     transaction.on_commit(lambda: stored.send(DetectJob, job_ids=jobs), robust=True)
     return receipt
 
@@ -155,13 +155,14 @@ def _enter_in_ledger(project: Project, batch: Batch, origin: Origin, receipt: Re
     )
 
 
-def _notify(project: Project, traces: Sequence[TraceRecord], sessions: Iterable[UUID]) -> None:
+def _notify(project: Project, traces: Sequence[TraceRecord], sessions: Iterable[UUID], steps: int) -> None:
     """Tell the pages, once for the whole batch; delivered by Postgres when the transaction commits."""
     notice = {
         "project": project.pk.hex,
         "event": "stored",
         "traces": [about.trace.hex for about in traces[:NOTIFY_AT_MOST]],
         "sessions": [session.hex for session in list(sessions)[:NOTIFY_AT_MOST]],
+        "steps": steps,
     }
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])

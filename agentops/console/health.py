@@ -1,0 +1,40 @@
+"""Whether this process lives and is ready; the only addresses beside sign-in that answer strangers."""
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from agentops.accounts.access import public
+from agentops.web.problems import problem
+
+_migrated = False
+
+
+@public
+@require_safe
+def livez(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "alive"})
+
+
+@public
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when Postgres answers and every migration is applied, else 503."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        if not _is_migrated():
+            return problem(503, detail="The database is not migrated yet.", headers={"Retry-After": "1"})
+    except DatabaseError:
+        return problem(503, detail="The database does not answer.", headers={"Retry-After": "1"})
+    return JsonResponse({"status": "ready"})
+
+
+def _is_migrated() -> bool:
+    """Look at the migrations until none is missing; they do not go away again."""
+    global _migrated  # noqa: PLW0603 - one fact of the whole process
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return _migrated

@@ -1,0 +1,105 @@
+"""What Postgres announces, fanned out to the browsers that listen: one LISTEN connection a process, however many."""
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import structlog
+from django.db import connection
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "agentops"
+QUEUE = 100  # notices kept for a browser that reads slowly; the oldest go first, it reads its lists again anyway
+RETRY_S = 1.0
+KEEP_ALIVE_S = 15.0
+LIFE_S = 300.0  # then the browser comes again, and whether it may is asked again
+
+Notice = dict[str, Any]
+
+
+class Listener:
+    """The one connection that listens, and the queues of those who want a project's notices."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, set[asyncio.Queue[Notice]]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, project: str) -> AsyncIterator[asyncio.Queue[Notice]]:
+        """Give the queue of a project's notices while the block runs; `project` is the hex of its id."""
+        queue: asyncio.Queue[Notice] = asyncio.Queue(QUEUE)
+        self._queues[project].add(queue)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._listen())
+        try:
+            yield queue
+        finally:
+            self._queues[project].discard(queue)
+            if not self._queues[project]:
+                del self._queues[project]
+
+    async def _listen(self) -> None:
+        """Listen for as long as anybody wants to hear; a database that is away is asked again each second."""
+        while self._queues:
+            try:
+                await self._listen_once()
+            except psycopg.Error as error:
+                log.warning("stream_lost_database", error=str(error).strip())
+                await asyncio.sleep(RETRY_S)
+
+    async def _listen_once(self) -> None:
+        settings = connection.settings_dict
+        options = {key: value for key, value in settings["OPTIONS"].items() if key in {"sslmode", "connect_timeout"}}
+        async with await psycopg.AsyncConnection.connect(
+            dbname=settings["NAME"],
+            user=settings["USER"] or None,
+            password=settings["PASSWORD"] or None,
+            host=settings["HOST"] or None,
+            port=settings["PORT"] or None,
+            autocommit=True,
+            **options,
+        ) as listening:
+            await listening.execute(f"LISTEN {CHANNEL}")
+            # What was announced while nobody listened is unknown: whoever listens reads its lists again.
+            for queues in self._queues.values():
+                for queue in queues:
+                    _put(queue, {"event": "hello"})
+            while self._queues:
+                async for notify in listening.notifies(timeout=KEEP_ALIVE_S):
+                    self._hand_on(notify.payload)
+
+    def _hand_on(self, payload: str) -> None:
+        try:
+            notice = json.loads(payload)
+        except ValueError:
+            return
+        for queue in self._queues.get(notice.pop("project", ""), ()):
+            _put(queue, notice)
+
+
+def _put(queue: asyncio.Queue[Notice], notice: Notice) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(notice)
+
+
+listener = Listener()
+
+
+async def events(project: str) -> AsyncIterator[bytes]:
+    """Yield a project's notices as server-sent events, with a comment every 15 s, for five minutes."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + LIFE_S
+    async with listener.subscribe(project) as queue:
+        while loop.time() < end:
+            try:
+                notice = await asyncio.wait_for(queue.get(), KEEP_ALIVE_S)
+            except TimeoutError:
+                yield b": still here\n\n"
+            else:
+                yield f"event: {notice.pop('event')}\ndata: {json.dumps(notice)}\n\n".encode()

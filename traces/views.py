@@ -1,0 +1,122 @@
+"""The pages of this room: traces, one trace, sessions, one session."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from agentops.accounts.request import ProjectRequest
+from agentops.accounts.scoped import get_scoped_or_404
+from agentops.web.keyset import CursorError, KeysetPage, keyset_page
+from agentops.web.pages import is_part_wanted, render_page
+from traces import queries, wire
+from traces.models import Session, Trace, TraceStatus
+from traces.queries import TraceFilters
+
+ROWS = 50
+WINDOW = 100  # steps drawn at once
+HISTOGRAM_BARS = 120
+DAY = timedelta(hours=24)
+FILTERS = ("session", "agent", "status", "tool")
+
+
+@require_GET
+def trace_list(request: ProjectRequest) -> HttpResponse:
+    """List traces. Three queries; one for a part."""
+    filters = read_filters(request)
+    page = page_of(request, queries.traces(request.project, filters))
+    context: dict[str, Any] = {
+        "page": page,
+        "filters": filters,
+        "tokens": [(name, getattr(filters, name)) for name in FILTERS if getattr(filters, name)],
+        "query": _query(filters),
+    }
+    if not is_part_wanted(request):
+        now = timezone.now()
+        context["facets"] = queries.facets(request.project, now - DAY)
+        context["histogram"] = queries.per_interval(request.project, now - DAY, now, HISTOGRAM_BARS)
+        context["since"], context["until"] = now - DAY, now
+    return render_page(request, "traces/list.html", context, partial="rows")
+
+
+@require_GET
+def session_list(request: ProjectRequest) -> HttpResponse:
+    """List sessions with the sums of their traces. Two queries."""
+    page = page_of(request, queries.sessions(request.project))
+    sums = queries.session_sums([session.pk for session in page.results])
+    rows = [(session, sums.get(session.pk, queries.SessionSums())) for session in page.results]
+    return render_page(request, "traces/sessions.html", {"page": page, "rows": rows}, partial="rows")
+
+
+@require_GET
+def session_detail(request: ProjectRequest, session_id: UUID) -> HttpResponse:
+    """Show one session: its sums and its traces. Three queries."""
+    session = get_scoped_or_404(Session, request.project, pk=session_id)
+    page = page_of(request, queries.traces(request.project).filter(session=session))
+    sums = queries.session_sums([session.pk]).get(session.pk, queries.SessionSums())
+    return render_page(request, "traces/session.html", {"session": session, "page": page, "sums": sums}, partial="rows")
+
+
+@require_GET
+def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
+    """Show one trace: its facts, a window of its steps, and the chosen step with its bodies. Two to five queries.
+
+    `step` names the chosen step's span, `from` the place of the first step of the window. htmx asks for a part by its
+    own header: the rows of a window, or the detail of a step.
+    """
+    trace = queries.trace_or_404(request.project, trace_id)
+    chosen = queries.step_or_404(trace, request.GET["step"]) if request.GET.get("step") else None
+    if chosen and is_part_wanted(request):
+        return render_page(request, "traces/trace.html", _detail(trace, chosen), partial="detail")
+    start = _window_start(request, trace, chosen)
+    steps = queries.step_window(trace, start, WINDOW)
+    following = start + len(steps)
+    context = {
+        **_detail(trace, chosen),
+        "steps": steps,
+        "start": start,
+        "previous": max(start - WINDOW, 0) if start else None,
+        "next": following if following < trace.steps else None,
+        "windows": range(0, trace.steps, WINDOW),
+    }
+    return render_page(request, "traces/trace.html", context, partial="steps")
+
+
+def _detail(trace: Trace, chosen: queries.Step | None) -> dict[str, Any]:
+    sent = wire.step_as_sent(chosen) if chosen else None
+    return {"trace": trace, "chosen": chosen, "sent": sent}
+
+
+def _window_start(request: HttpRequest, trace: Trace, chosen: queries.Step | None) -> int:
+    asked = request.GET.get("from", "")
+    if asked.isascii() and asked.isdigit():
+        return min(int(asked[:9]), max(trace.steps - 1, 0))
+    return chosen.position // WINDOW * WINDOW if chosen else 0
+
+
+def page_of(request: HttpRequest, rows: Any) -> KeysetPage[Any]:
+    """Return the page that `after` names; a cursor of another list starts at the top."""
+    try:
+        return keyset_page(rows, after=request.GET.get("after"), limit=ROWS)
+    except CursorError:
+        return keyset_page(rows, after=None, limit=ROWS)
+
+
+def read_filters(request: HttpRequest) -> TraceFilters:
+    """Return the filters of the address, and of the free text `agent:desk tool:search` of the filter field."""
+    given = {name: request.GET.get(name, "")[:200].replace("\x00", "") for name in FILTERS}
+    for word in request.GET.get("q", "")[:1000].replace("\x00", "").split():
+        name, colon, value = word.partition(":")
+        if colon and name in FILTERS:
+            given[name] = value
+    if given["status"] not in TraceStatus.values:
+        given["status"] = ""
+    return TraceFilters(**given)
+
+
+def _query(filters: TraceFilters) -> str:
+    return urlencode({name: getattr(filters, name) for name in FILTERS if getattr(filters, name)})

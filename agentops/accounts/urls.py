@@ -2,7 +2,7 @@
 
 from allauth.account import views as allauth_views
 from django.urls import URLPattern, path
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from agentops.accounts import profile, views
 from agentops.accounts.access import public
@@ -27,6 +27,10 @@ urlpatterns = [
 
 # allauth looks these up by their own names, outside any namespace; nothing else of it is mounted.
 sign_in_urlpatterns: list[URLPattern] = [
-    path("accounts/login/", public(allauth_views.login), name="account_login"),
+    path(
+        "accounts/login/",
+        public(require_http_methods(["GET", "HEAD", "POST"])(allauth_views.login)),
+        name="account_login",
+    ),
     path("accounts/logout/", public(require_POST(allauth_views.logout)), name="account_logout"),
 ]

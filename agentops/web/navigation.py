@@ -1,0 +1,86 @@
+"""The side navigation: one list of rooms; an item whose page is not built yet is left out by itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+
+@dataclass(frozen=True)
+class Item:
+    """One room. `phone` orders the three places of the phone's bottom bar, lowest first; 0 is never there."""
+
+    group: str
+    name: str
+    url_name: str
+    glyph: str
+    phone: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item as drawn for one request; `count` is (number, mark, tone) or None."""
+
+    item: Item
+    url: str
+    is_here: bool
+    count: tuple[int, str, str] | None = None
+
+
+ITEMS = (
+    Item("Watch", "Overview", "overview", "layout-dashboard", 1),
+    Item("Watch", "Alerts", "alerts:list", "bell", 2),
+    Item("Watch", "Approvals", "approvals:list", "hand", 3),
+    Item("Watch", "Runs", "runs:list", "play"),
+    Item("Explore", "Sessions", "traces:sessions", "messages-square", 5),
+    Item("Explore", "Traces", "traces:list", "list-tree", 4),
+    Item("Measure", "MTTD and drills", "alerts:mttd", "timer"),
+    Item("Measure", "Detectors", "detectors:list", "radar"),
+    Item("Set up", "Policies", "approvals:policies", "shield-check"),
+    Item("Set up", "Channels", "notify:channels", "webhook"),
+    Item("Set up", "Members and keys", "accounts:members", "users"),
+    Item("Set up", "Audit", "audit", "scroll-text"),
+)
+PHONE_PLACES = 3
+
+# What a room says about its count beside its name: url name → request → (number, mark, tone) or None.
+Count = tuple[int, str, str]
+counters: dict[str, Callable[[HttpRequest], Count | None]] = {}
+
+
+def entries(request: HttpRequest) -> list[Entry]:
+    """Return what can be opened, in order. Costs what the registered counters cost, nothing by itself."""
+    urls = [(item, url) for item in ITEMS if (url := _url(item.url_name))]
+    here = max((url for _, url in urls if _contains(url, request.path)), key=len, default=None)
+    return [Entry(item, url, url == here, _count(request, item)) for item, url in urls]
+
+
+def groups(all_entries: list[Entry]) -> list[tuple[str, list[Entry]]]:
+    """Return the entries under their group's name."""
+    named: dict[str, list[Entry]] = {}
+    for entry in all_entries:
+        named.setdefault(entry.item.group, []).append(entry)
+    return list(named.items())
+
+
+def phone_entries(all_entries: list[Entry]) -> list[Entry]:
+    """Return the three that the phone's bottom bar shows beside More."""
+    chosen = sorted((e for e in all_entries if e.item.phone), key=lambda e: e.item.phone)[:PHONE_PLACES]
+    return [entry for entry in all_entries if entry in chosen]
+
+
+def _url(url_name: str) -> str | None:
+    try:
+        return reverse(url_name)
+    except NoReverseMatch:
+        return None
+
+
+def _contains(url: str, path: str) -> bool:
+    return path == url or (url != "/" and path.startswith(url.rstrip("/") + "/"))
+
+
+def _count(request: HttpRequest, item: Item) -> Count | None:
+    counter = counters.get(item.url_name)
+    return counter(request) if counter else None

@@ -1,0 +1,55 @@
+"""Filters that write numbers, times and ids as agentops/web/numbers.py says."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agentops.web import numbers
+
+register = template.Library()
+
+register.filter("duration", numbers.duration)
+register.filter("clock", numbers.clock)
+register.filter("money", numbers.money)
+register.filter("count", numbers.count)
+register.filter("compact", numbers.compact)
+register.filter("size", numbers.size)
+register.filter("short_id", numbers.short_id)
+
+
+@register.filter
+def duration_ms(milliseconds: float | None) -> str:
+    """Write a duration that is kept in milliseconds."""
+    return numbers.duration(None if milliseconds is None else milliseconds / 1_000)
+
+
+@register.filter
+def utc(moment: datetime | None) -> SafeString | str:
+    """Write a time in UTC, with its date unless it is today's."""
+    if moment is None:
+        return numbers.NONE
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), numbers.utc_time(moment, timezone.now()))
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """Write how long ago it was; a script keeps it ticking."""
+    if moment is None:
+        return numbers.NONE
+    return format_html(
+        '<time datetime="{}" data-ago>{}</time>', moment.isoformat(), numbers.ago(moment, timezone.now())
+    )
+
+
+@register.simple_tag
+def took(start: datetime | None, end: datetime | None) -> SafeString | str:
+    """Write how long a run took as `1:14`; while it has no end, a script keeps it ticking."""
+    if start is None:
+        return numbers.NONE
+    if end is None:
+        seconds = timezone.now() - start
+        return format_html('<time datetime="{}" data-since>{}</time>', start.isoformat(), numbers.clock(seconds))
+    return numbers.clock(end - start)

@@ -1,0 +1,135 @@
+"""Tags that draw: glyphs, states, severities, tiers, findings, barcodes, charts, navigation."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agentops.web import navigation as rooms
+from agentops.web.barcode import LARGE, SMALL, barcode_map_svg, barcode_svg
+from agentops.web.histogram import Histogram, histogram_svg, meter_svg, strip_svg
+from agentops.web.states import Look, severity_look, state_look
+
+register = template.Library()
+THEMES = ("light", "dark")
+
+
+@register.simple_tag
+def glyph(name: str) -> SafeString:
+    """Draw a glyph of static/glyphs.svg; the words beside it carry the meaning."""
+    return format_html('<svg class="glyph" aria-hidden="true"><use href="{}#{}"/></svg>', static("glyphs.svg"), name)
+
+
+@register.simple_tag
+def mark(name: str, tone: str = "") -> SafeString:
+    """Draw a 12 px state mark without a word."""
+    return format_html(
+        '<svg class="mark" data-tone="{}" aria-hidden="true"><use href="{}#mark-{}"/></svg>',
+        tone,
+        static("glyphs.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def state(name: str, note: str = "") -> SafeString:
+    """Draw a state: mark and word, and what follows it (`running, 1:14`)."""
+    return _with_word("state", state_look(name), note)
+
+
+@register.simple_tag
+def severity(name: str) -> SafeString:
+    """Draw a severity: mark and word."""
+    return _with_word("severity", severity_look(name))
+
+
+def _with_word(css: str, look: Look, note: str = "") -> SafeString:
+    words = f"{look.word}, {note}" if note else look.word
+    return format_html('<span class="{}" data-tone="{}">{}{}</span>', css, look.tone, mark(look.mark, look.tone), words)
+
+
+@register.simple_tag
+def tier(name: str) -> SafeString:
+    """Draw a risk tier."""
+    return format_html('<span class="tier" data-tier="{}">{}</span>', name.lower(), name.upper())
+
+
+@register.simple_tag
+def finding(pattern: str, qualifier: str = "", is_open: bool = False) -> SafeString:
+    """Draw a finding's chip; red while its alert is open."""
+    return format_html(
+        '<span class="finding"{}>{}{}{}</span>',
+        SafeString(" data-open") if is_open else "",
+        glyph(pattern),
+        pattern,
+        format_html(" <small>{}</small>", qualifier) if qualifier else "",
+    )
+
+
+@register.simple_tag
+def keys(*names: str) -> SafeString:
+    """Draw key hints: `{% keys 'j' 'k' %}`."""
+    return SafeString(" ".join(format_html("<kbd>{}</kbd>", name) for name in names))
+
+
+@register.simple_tag
+def barcode(
+    shape: str,
+    steps: int | None = None,
+    ranges: Iterable[tuple[int, int]] = (),
+    here: int | None = None,
+    large: bool = False,
+) -> SafeString:
+    """Draw a run (see agentops/web/barcode.py)."""
+    return barcode_svg(shape, steps=steps, ranges=ranges, here=here, scale=LARGE if large else SMALL)
+
+
+@register.simple_tag
+def barcode_map(shape: str, windows: Sequence[tuple[str, str]]) -> SafeString:
+    """Draw a long run over the whole width, its windows as links."""
+    return barcode_map_svg(shape, windows)
+
+
+@register.simple_tag
+def histogram(data: Histogram) -> SafeString:
+    """Draw counts over time."""
+    return histogram_svg(data)
+
+
+@register.simple_tag
+def strip(totals: Sequence[int], open_: Sequence[int], top: int, label: str) -> SafeString:
+    """Draw one strip of a set with one scale."""
+    return strip_svg(totals, open_, top, label)
+
+
+@register.simple_tag
+def meter(share: float, tone: str = "") -> SafeString:
+    """Draw a share as a bar."""
+    return meter_svg(share, tone)
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: dict[str, Any]) -> dict[str, Any]:
+    """Return the side navigation's groups and the phone's three places."""
+    found = rooms.entries(context["request"])
+    return {"groups": rooms.groups(found), "phone": rooms.phone_entries(found)}
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: dict[str, Any]) -> str:
+    """Return the theme that the person chose, or nothing: then the system's holds."""
+    request: HttpRequest | None = context.get("request")
+    chosen = request.COOKIES.get("theme", "") if request else ""
+    return chosen if chosen in THEMES else ""
+
+
+@register.filter
+def initials(user: object) -> str:
+    """Return one or two letters for the avatar, from the name or the address."""
+    name = str(getattr(user, "name", "") or getattr(user, "email", "") or "?").partition("@")[0]
+    parts = [part for part in name.replace(".", " ").replace("_", " ").split() if part[0].isalnum()]
+    return "".join(part[0] for part in parts[:2]).upper() or "?"

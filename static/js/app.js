@@ -1,0 +1,13 @@
+/* Everything that makes the pages quicker; each page works without it. */
+document.documentElement.dataset.script = "yes";
+import "./theme.js";
+import "./menus.js";
+import "./dialog.js";
+import "./copy.js";
+import "./time.js";
+import "./live.js";
+import "./pulse.js";
+import "./new-rows.js";
+import "./steps.js";
+import "./filter.js";
+import "./keys.js";

@@ -1,0 +1,66 @@
+/* Live lists. Rows that are there are refreshed in place; new ones wait under "6 new traces. Show", so that nothing
+   moves under the reader. A list is <tbody id data-live="trace" data-live-url="…"> whose rows have ids; its banner is
+   the element that data-live-banner names. */
+const WAIT_MS = 2000;
+const lists = new Map();
+
+async function fetched(list) {
+  const url = list.dataset.liveUrl || location.href;
+  const answer = await fetch(url, { headers: { "HX-Request": "true", "HX-Target": list.id } });
+  if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
+  const holder = document.createElement("template");
+  holder.innerHTML = `<table><tbody>${await answer.text()}</tbody></table>`;
+  return [...holder.content.querySelectorAll("tbody > tr[id]")];
+}
+
+async function refresh(list, state) {
+  state.timer = null;
+  if (!list.isConnected) return;
+  const fresh = [];
+  for (const row of await fetched(list)) {
+    const shown = document.getElementById(row.id);
+    if (!shown) fresh.push(row);
+    else if (shown.outerHTML !== row.outerHTML && !shown.contains(document.activeElement)) replace(shown, row);
+  }
+  state.fresh = fresh;
+  announce(list, state);
+}
+
+function replace(shown, row) {
+  if (shown.ariaSelected) row.ariaSelected = shown.ariaSelected;
+  shown.replaceWith(row);
+  window.htmx?.process(row);
+}
+
+function announce(list, state) {
+  const banner = document.getElementById(list.dataset.liveBanner);
+  const n = state.fresh.length;
+  const noun = list.dataset.live;
+  banner.hidden = n === 0;
+  banner.querySelector("[data-live-words]").textContent = `${n} new ${n === 1 ? noun : `${noun}s`}.`;
+}
+
+export function show(list) {
+  const state = lists.get(list);
+  if (!state?.fresh.length) return;
+  const rows = state.fresh.filter((row) => !document.getElementById(row.id));
+  list.prepend(...rows);
+  for (const row of rows) window.htmx?.process(row);
+  document.getElementById(`${list.id}-empty`)?.remove();
+  state.fresh = [];
+  announce(list, state);
+  list.querySelector("a")?.focus({ preventScroll: true });
+}
+
+document.body.addEventListener("traces-stored", () => {
+  for (const list of document.querySelectorAll("[data-live]")) {
+    const state = lists.get(list) ?? { fresh: [], timer: null };
+    lists.set(list, state);
+    state.timer ??= setTimeout(() => refresh(list, state).catch(() => {}), document.hidden ? 5 * WAIT_MS : WAIT_MS / 2);
+  }
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-live-show]");
+  if (button) show(document.getElementById(button.dataset.liveShow));
+});

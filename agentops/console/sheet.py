@@ -1,10 +1,15 @@
-"""Invented data for the sheet of components, hostile text among it."""
+"""The living style guide: a page that shows every part once, on invented data with hostile text among it."""
 
 from datetime import timedelta
 from typing import Any
 
+from django.http import HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
+from django.views.decorators.http import require_GET
 
+from agentops.accounts.policy import requires
+from agentops.accounts.request import ProjectRequest
 from agentops.web.histogram import Histogram
 
 HOSTILE_JSON = '{"target": "prod\u200b-db", "note": "\u202egnp.exe", "tool": "d\u0435lete_file", "html": "<b>bold</b>"}'
@@ -25,6 +30,12 @@ PATTERNS = [
     "tool_loop", "context_drift", "bad_signature", "missing_rollback", "observability_gap", "over_automation",
     "budget",
 ]  # fmt: skip
+
+
+@require_GET
+@requires("view")
+def components(request: ProjectRequest) -> HttpResponse:
+    return render(request, "console/components.html", sheet_context())
 
 
 def sheet_context() -> dict[str, Any]:

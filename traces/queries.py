@@ -1,7 +1,7 @@
 """Reads that pages and the API share; each says how many queries it costs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -90,7 +90,7 @@ class SessionSums:
 
 def session_sums(session_ids: list[UUID]) -> Mapping[UUID, SessionSums]:
     """Return the sums of each session of a page. One query."""
-    rows = (
+    rows: Iterable[dict[str, Any]] = (
         Trace.objects.filter(session__in=session_ids)
         .values("session")
         .annotate(
@@ -106,7 +106,10 @@ def session_sums(session_ids: list[UUID]) -> Mapping[UUID, SessionSums]:
             agent=Max("agent"),
         )
     )
-    return {row.pop("session"): SessionSums(**row) for row in rows}
+    return {row["session"]: SessionSums(**{name: row[name] for name in SUMS}) for row in rows}
+
+
+SUMS = tuple(field.name for field in fields(SessionSums))
 
 
 class Step:
@@ -202,9 +205,9 @@ def facets(project: Project, since: datetime) -> dict[str, int]:
     return {row["status"]: row["n"] for row in rows}
 
 
-def busiest(project: Project, since: datetime, limit: int = 5) -> QuerySet[Trace, dict[str, Any]]:
+def busiest(project: Project, since: datetime, limit: int = 5) -> list[dict[str, Any]]:
     """Return agents by their traces since a moment, with how many of those failed. One query."""
-    return (
+    rows = (
         Trace.objects.of(project)
         .filter(received_at__gte=since)
         .exclude(agent="")
@@ -217,6 +220,7 @@ def busiest(project: Project, since: datetime, limit: int = 5) -> QuerySet[Trace
         )
         .order_by("-traces", "agent")[:limit]
     )
+    return [dict(row) for row in rows]
 
 
 def per_interval(project: Project, since: datetime, until: datetime, bars: int) -> list[tuple[int, int]]:

@@ -115,7 +115,7 @@ def read_filters(request: HttpRequest) -> TraceFilters:
             given[name] = value
     if given["status"] not in TraceStatus.values:
         given["status"] = ""
-    return TraceFilters(**given)
+    return TraceFilters(given["session"], given["agent"], given["status"], given["tool"])
 
 
 def _query(filters: TraceFilters) -> str:

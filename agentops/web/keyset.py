@@ -47,7 +47,7 @@ def _behind(model: type[Model], by: tuple[str, ...], values: list[Any]) -> Q:
     for name, value in zip(by, values, strict=True):
         field = name.lstrip("-")
         try:
-            bound = model._meta.get_field(field).to_python(value)
+            bound = model._meta.get_field(field).to_python(value)  # type: ignore[union-attr]
         except (ValueError, TypeError, OverflowError) as error:
             raise CursorError("The cursor is not one of this list.") from error
         condition |= equal & Q(**{f"{field}__{'lt' if name.startswith('-') else 'gt'}": bound})

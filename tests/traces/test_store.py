@@ -131,8 +131,7 @@ def test_batches_of_one_trace_at_once_lose_and_double_nothing(project: Project) 
 
     def run(worker: int) -> None:
         barrier.wait()
-        for i in range(10):
-            receipts.append(send(project, *(step(n, session_id="s") for n in range(i, i + 5 + worker))))
+        receipts.extend(send(project, *(step(n, session_id="s") for n in range(i, i + 5 + worker))) for i in range(10))
         connection.close()
 
     threads = [threading.Thread(target=run, args=[n]) for n in range(4)]

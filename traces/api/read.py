@@ -140,7 +140,8 @@ class SessionList(ProjectView):
         page = self.page(queries.sessions(self.project))
         sums = queries.session_sums([session.pk for session in page.results])
         context = {**CONTEXT, "sums": sums}
-        return Response({"results": SessionOut(page.results, many=True, context=context).data, "next": page.next})
+        results = [SessionOut(session, context=context).data for session in page]
+        return Response({"results": results, "next": page.next})
 
 
 class SessionDetail(ProjectView):

@@ -53,7 +53,7 @@ def _read_steps(lines: list[bytes], now: datetime) -> Batch:
 def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    source = io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file  # type: ignore[arg-type]
+    source = io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
     try:
         yield from (line for line in source if line.strip())
     except (OSError, EOFError) as error:

@@ -1,6 +1,6 @@
 """The native wire format: JSON steps, one, a list, `{"steps": […]}`, or one a line (docs/contract: Ingest)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, get_args, get_type_hints
 
@@ -24,7 +24,7 @@ class _Envelope(msgspec.Struct):
     steps: list[Raw] | UnsetType = UNSET
 
 
-_decode_start = msgspec.json.Decoder(list[Raw] | _Envelope).decode
+_decode_start: Callable[[bytes], list[Raw] | _Envelope] = msgspec.json.Decoder(list[Raw] | _Envelope).decode
 _decode_step = msgspec.json.Decoder(StepIn).decode
 
 

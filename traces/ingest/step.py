@@ -73,7 +73,9 @@ class StepIn(msgspec.Struct, kw_only=True):
     @property
     def is_status(self) -> bool:
         """True for an item that only opens or closes its trace."""
-        return self.trace_status is not None and self.event_type is self.step_number is self.timestamp is None
+        return self.trace_status is not None and all(
+            value is None for value in (self.event_type, self.step_number, self.timestamp)
+        )
 
 
 def add_step(batch: Batch, step: StepIn, *, now: datetime, repaired: bool = False, synthetic: bool = False) -> None:

@@ -49,7 +49,12 @@ def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str
     new = {name: user for name, user in users.items() if name not in known}
     if not new:
         return known
-    sent = {"project": project_id, "ids": [uuid7() for _ in new], "names": list(new), "users": list(new.values())}
+    sent: dict[str, Any] = {
+        "project": project_id,
+        "ids": [uuid7() for _ in new],
+        "names": list(new),
+        "users": list(new.values()),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_SESSIONS, sent)
         return known | dict(cursor.fetchall())
@@ -124,7 +129,7 @@ def upsert_toolsets(project_id: UUID, toolsets: dict[bytes, ToolsetRecord]) -> d
     new = {sha256: toolset for sha256, toolset in toolsets.items() if sha256 not in known}
     if not new:
         return known
-    sent = {
+    sent: dict[str, Any] = {
         "project": project_id,
         "ids": [uuid7() for _ in new],
         "hashes": list(new),

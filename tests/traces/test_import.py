@@ -1,0 +1,113 @@
+"""`import`: runs and steps from files come in by the ingest path, twice without a double."""
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from agentops.accounts.models import Project
+from tests.builders import make_project
+from tests.traces.builders import step
+from traces.models import IngestBatch, Span, Toolset, Trace
+
+pytestmark = pytest.mark.django_db
+
+RUN = {
+    "source": "demo",
+    "trajectory_id": "desk/1",
+    "tools": [
+        {"name": "search", "schema": {"type": "object"}, "risk": "read"},
+        {"name": "refund", "schema": {"type": "object"}, "risk": "high", "available_from_step": 3},
+    ],
+    "steps": [
+        {"step_number": 1, "event_type": "human_gate", "agent": "user", "text": "Hello", "gate": "user_turn"},
+        {"step_number": 2, "event_type": "tool_call", "agent": "desk", "tool_name": "search", "tool_input": {"q": "x"}},
+        {
+            "step_number": 3,
+            "event_type": "model_response",
+            "agent": "desk",
+            "text": "Done",
+            "tokens": {"in": 9, "out": 2},
+        },
+    ],
+    "truth": {"labels": [{"pattern": "tool_loop"}], "outcome": "fail"},
+}
+
+
+@pytest.fixture
+def project() -> Project:
+    return make_project("default")
+
+
+def run_import(*paths: Path, **options: Any) -> str:
+    out = io.StringIO()
+    call_command("import", *paths, stdout=out, stderr=io.StringIO(), **options)
+    return out.getvalue().splitlines()[-1]
+
+
+def written(path: Path, *items: Any) -> Path:
+    lines = "\n".join(item if isinstance(item, str) else json.dumps(item) for item in items).encode()
+    path.write_bytes(gzip.compress(lines) if path.suffix == ".gz" else lines)
+    return path
+
+
+def test_a_run_becomes_a_closed_trace_marked_as_backfill(project: Project, tmp_path: Path) -> None:
+    assert run_import(written(tmp_path / "runs.jsonl.gz", RUN)) == "accepted 3 duplicate 0 rejected 0"
+    trace = Trace.objects.get()
+    assert (trace.external_trace_id, trace.status, trace.agent, trace.preview) == ("desk/1", "ok", "desk", "Hello")
+    assert (trace.backfill, trace.shape, trace.input_tokens, trace.output_tokens) == (True, "ctm", 9, 2)
+    assert set(Span.objects.values_list("synthetic_time", flat=True)) == {True}
+    assert sorted(len(toolset.tools) for toolset in Toolset.objects.all()) == [1, 2]
+    assert "truth" not in str(list(Span.objects.values()))
+
+
+def test_a_file_read_twice_leaves_no_double(project: Project, tmp_path: Path) -> None:
+    path = written(tmp_path / "runs.jsonl", RUN, {**RUN, "trajectory_id": "desk/2", "steps": []})
+    run_import(path)
+    assert run_import(path) == "accepted 0 duplicate 3 rejected 0"
+    assert (Trace.objects.count(), Span.objects.count()) == (2, 3)
+    assert not Span.objects.filter(revised=True).exists()
+
+
+def test_native_steps_are_read_too_and_wrong_lines_are_rejected_alone(project: Project, tmp_path: Path) -> None:
+    path = written(tmp_path / "steps.jsonl", step(1), "{broken", step(2), {**step(3), "event_type": "x"})
+    assert run_import(path, notify=True) == "accepted 2 duplicate 0 rejected 2"
+    assert Trace.objects.get().backfill is False
+
+
+def test_a_wrong_step_of_a_run_is_rejected_alone(project: Project, tmp_path: Path) -> None:
+    steps = [*RUN["steps"], {"step_number": 4}, 7]  # type: ignore[misc]
+    path = written(tmp_path / "runs.jsonl", {**RUN, "steps": steps}, "[1", {"trajectory_id": 3, "steps": []})
+    assert run_import(path) == "accepted 3 duplicate 0 rejected 4"
+    batch = IngestBatch.objects.get()
+    assert (batch.received, batch.accepted, batch.rejected_count) == (7, 3, 4)
+
+
+@pytest.mark.parametrize("content", [b"no json", b"{}", b"[]", b"\x1f\x8bbroken"], ids=str)
+def test_a_file_of_something_else_is_refused_in_one_sentence(project: Project, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(CommandError, match=r"other\.jsonl"):
+        run_import(path)
+
+
+def test_an_unknown_project_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no project nowhere"):
+        run_import(written(tmp_path / "a.jsonl", RUN), project="nowhere")
+
+
+@pytest.mark.data
+def test_every_lent_run_is_imported_without_a_rejected_step(project: Project, lent_data: Path) -> None:
+    files = sorted((lent_data / "trajectories").glob("*.jsonl.gz"))
+    assert len(files) == 10
+    runs = [json.loads(line) for path in files for line in gzip.decompress(path.read_bytes()).splitlines()]
+    steps = sum(len(run["steps"]) for run in runs)
+    assert run_import(*files) == f"accepted {steps} duplicate 0 rejected 0"
+    assert (Trace.objects.count(), Span.objects.count()) == (len(runs), steps)
+    assert run_import(*files) == f"accepted 0 duplicate {steps} rejected 0"
+    assert (Trace.objects.count(), Span.objects.count()) == (len(runs), steps)
+    assert sum(Trace.objects.values_list("steps", flat=True)) == steps

@@ -1,6 +1,6 @@
 """Reads that pages and the API share; each says how many queries it costs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -90,7 +90,7 @@ class SessionSums:
 
 def session_sums(session_ids: list[UUID]) -> Mapping[UUID, SessionSums]:
     """Return the sums of each session of a page. One query."""
-    rows: Iterable[dict[str, Any]] = (
+    rows = (
         Trace.objects.filter(session__in=session_ids)
         .values("session")
         .annotate(
@@ -106,7 +106,7 @@ def session_sums(session_ids: list[UUID]) -> Mapping[UUID, SessionSums]:
             agent=Max("agent"),
         )
     )
-    return {row["session"]: SessionSums(**{name: row[name] for name in SUMS}) for row in rows}
+    return {row["session"]: SessionSums(**{name: row[name] for name in SUMS}) for row in map(dict[str, Any], rows)}
 
 
 SUMS = tuple(field.name for field in fields(SessionSums))

@@ -1,0 +1,79 @@
+"""What the clock does to traces: closes the quiet ones, makes partitions ahead, removes what is too old."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from tests.builders import make_project
+from tests.traces.builders import send, step
+from traces.closing import close_quiet_traces
+from traces.models import DetectJob, IngestBatch, Session, Span, Trace
+from traces.partitions import ensure_partitions, partition_name
+from traces.retention import remove_old
+
+pytestmark = pytest.mark.django_db
+
+
+def quieten(*names: str) -> None:
+    Trace.objects.filter(external_trace_id__in=names).update(closes_at=Now() - timedelta(seconds=1))
+
+
+def test_a_quiet_trace_is_closed_by_how_its_last_step_went() -> None:
+    project = make_project()
+    send(project, step(1, "good"), step(1, "bad"), step(2, "bad", is_error=True), step(1, "busy"))
+    quieten("good", "bad")
+    assert close_quiet_traces() == 2
+    assert dict(Trace.objects.values_list("external_trace_id", "status")) == {
+        "good": "ok",
+        "bad": "error",
+        "busy": "running",
+    }
+    assert close_quiet_traces() == 0
+
+
+def test_steps_that_come_after_a_quiet_close_open_the_trace_again() -> None:
+    project = make_project()
+    send(project, step(1))
+    quieten("t-1")
+    close_quiet_traces()
+    send(project, step(2))
+    trace = Trace.objects.get()
+    assert (trace.status, trace.closed_at) == ("running", None)
+
+
+def test_partitions_are_made_a_week_ahead_and_only_once() -> None:
+    today = datetime(2031, 5, 1, tzinfo=UTC).date()
+    assert len(ensure_partitions(today)) == 8
+    assert ensure_partitions(today) == []
+    assert ensure_partitions(today + timedelta(days=1)) == [today + timedelta(days=8)]
+
+
+def test_a_day_that_has_spans_in_the_default_partition_stays_there() -> None:
+    project = make_project()
+    send(project, step(1))
+    day = datetime(2032, 1, 1, tzinfo=UTC).date()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE traces_span SET trace_day = %s", [day])
+    assert day not in ensure_partitions(day)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_too_old_is_removed_whole(settings: object) -> None:
+    project = make_project()
+    send(project, step(1, "old", session_id="old"), step(1, "new", session_id="new"))
+    old = datetime.now(UTC) - timedelta(days=91)
+    ensure_partitions(old.date())
+    Trace.objects.filter(external_trace_id="old").update(trace_day=old.date())
+    Session.objects.filter(session_id="old").update(received_at=old)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE traces_span SET trace_day = t.trace_day FROM traces_trace t WHERE t.id = trace_ref_id")
+    remove_old()
+    assert Trace.objects.get().external_trace_id == "new"
+    assert Session.objects.get().session_id == "new"
+    assert (Span.objects.count(), DetectJob.objects.count(), IngestBatch.objects.count()) == (1, 1, 1)
+    assert partition_name(old.date()) not in connection.introspection.table_names()
+    for ahead in range(8):
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE IF EXISTS {partition_name(old.date() + timedelta(days=ahead))}")

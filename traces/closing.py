@@ -1,0 +1,32 @@
+"""The end of a trace that nobody closed: after some quiet minutes it is closed by the clock."""
+
+import json
+
+from django.db import connection, transaction
+
+AT_ONCE = 500  # traces closed by one tick
+
+# How its last step went is all that is known about the end of such a run.
+_CLOSE = """
+UPDATE traces_trace t SET
+    status = CASE WHEN right(t.shape, 1) = 'e' THEN 'error' ELSE 'ok' END,
+    closed_at = now()
+WHERE t.id IN (
+    SELECT id FROM traces_trace WHERE status = 'running' AND closes_at <= now()
+    ORDER BY closes_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
+RETURNING t.project_id, t.trace_id
+"""
+
+
+def close_quiet_traces() -> int:
+    """Close running traces whose quiet time has passed, tell the pages, and return how many there were."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CLOSE, [AT_ONCE])
+        closed: dict[str, list[str]] = {}
+        for project_id, trace_id in cursor.fetchall():
+            closed.setdefault(project_id.hex, []).append(trace_id.hex)
+        for project, traces in closed.items():
+            notice = {"project": project, "event": "stored", "traces": traces[:50], "sessions": [], "steps": 0}
+            cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])
+    return sum(len(traces) for traces in closed.values())

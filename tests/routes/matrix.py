@@ -5,7 +5,9 @@ from datetime import timedelta
 from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
 from tests.builders import make_key, make_membership, make_user
-from tests.routes.route import Route, page, public
+from tests.routes.route import ANY, Route, api, page, public
+from tests.traces.builders import send, step
+from traces.models import Session, Trace
 
 
 def a_member(project: Project) -> dict[str, object]:
@@ -25,19 +27,31 @@ def a_link(project: Project) -> dict[str, object]:
     return {"token": make_link(user, purpose=LinkPurpose.SIGN_IN, lifetime=timedelta(minutes=1))}
 
 
+def a_trace(project: Project) -> dict[str, object]:
+    send(project, step(trace=f"trace of {project.slug}"))
+    return {"trace_id": Trace.objects.of(project).get().id_hex}
+
+
+def a_session(project: Project) -> Session:
+    send(project, step(session_id=f"session of {project.slug}"))
+    return Session.objects.of(project).get()
+
+
 A_PASSWORD = "long-and-never-used-before"
 NEW_PASSWORD = {"new_password1": A_PASSWORD, "new_password2": A_PASSWORD}
 NEW_MEMBER = {"email": "new@example.com", "role": "viewer"}
 NEW_KEY = {"name": "ci", "scopes": ["ingest"], "expires": "30"}
+
+ONE_STEP = {"trace_id": "t", "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "error"}
 
 MATRIX: dict[str, Route] = {
     # accounts: sign-in and a person's own pages
     "/accounts/login/": public(ok={"GET": 200, "POST": 200}, signed_in=302, data={"login": "x@example.com"}),
     "/accounts/logout/": public(ok={"POST": 302}),
     "/accounts/link/<str:token>/": public(ok={"GET": 200, "POST": 302}, objects=a_link),
-    "/accounts/profile": page("view", ok={"GET": 200, "POST": 302}, data={"name": "Ada"}),
-    "/accounts/password": page("view", ok={"POST": 302}, data=NEW_PASSWORD),
-    "/accounts/project/": page("view", ok={"POST": 302}, data=lambda project: {"project": project.slug}),
+    "/accounts/profile": page(ok={"GET": 200, "POST": 302}, data={"name": "Ada"}),
+    "/accounts/password": page(ok={"POST": 302}, data=NEW_PASSWORD),
+    "/accounts/project/": page(ok={"POST": 302}, data=lambda project: {"project": project.slug}),
     # accounts: a project's settings
     "/settings/members": page("manage_members"),
     "/settings/members/add": page("manage_members", ok={"POST": 200}, data=NEW_MEMBER),
@@ -50,4 +64,24 @@ MATRIX: dict[str, Route] = {
     "/settings/keys/create": page("manage_keys", ok={"POST": 200}, data=NEW_KEY),
     "/settings/keys/<uuid:pk>/rotate": page("manage_keys", ok={"POST": 200}, objects=a_key),
     "/settings/keys/<uuid:pk>/revoke": page("manage_keys", ok={"GET": 200, "POST": 302}, objects=a_key),
+    # console
+    "/livez": public(),
+    "/readyz": public(),
+    "/stream": page(),
+    "/settings/audit": page("view_audit"),
+    "/api/schema": api(ANY),
+    "/api/docs": api(ANY),
+    # traces: pages
+    "/traces": page(),
+    "/traces/<str:trace_id>": page(objects=a_trace),
+    "/sessions": page(),
+    "/sessions/<uuid:session_id>": page(objects=lambda project: {"session_id": a_session(project).pk}),
+    # traces: API
+    "/api/v1/traces": api({"GET": "read", "POST": "ingest"}, ok={"GET": 200, "POST": 200}, data=ONE_STEP),
+    "/api/v1/traces/<path:trace_id>": api(objects=a_trace),
+    "/api/v1/traces/<path:trace_id>/steps": api(objects=a_trace),
+    "/api/v1/traces/<path:trace_id>/export": api(objects=a_trace),
+    "/api/v1/sessions": api(),
+    "/api/v1/sessions/<path:session_id>": api(objects=lambda project: {"session_id": a_session(project).session_id}),
+    "/api/v1/ingest/batches/<str:batch_id>": api(objects=lambda project: {"batch_id": send(project, step()).batch_id}),
 }

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 from agentops.accounts.models import Project
 from agentops.accounts.policy import PERMISSIONS, SCOPES
 
+ANY = "any"
+
 
 class Door(Enum):
     PUBLIC = "everybody"
@@ -19,7 +21,7 @@ class Door(Enum):
 
 @dataclass(frozen=True)
 class Route:
-    """`needs` is a permission (PAGE) or a scope (API, KEY).
+    """`needs` is a permission (PAGE) or a scope (API, KEY), for all methods or for each; ANY is membership alone.
 
     `ok` is the status of each method that the route knows, for who may call it; every other method is answered 405.
     `objects` makes what the address names, in a given project: {"pk": …}. The same in a foreign project must be
@@ -28,7 +30,7 @@ class Route:
     """
 
     door: Door
-    needs: str = ""
+    needs: str | Mapping[str, str] = ""
     ok: Mapping[str, int] = field(default_factory=lambda: {"GET": 200})
     objects: Callable[[Project], dict[str, Any]] | None = None
     data: Mapping[str, Any] | Callable[[Project], Mapping[str, Any]] = field(default_factory=dict)
@@ -46,22 +48,23 @@ class Route:
         """Return the status that `who` must get: "login" is the redirect to sign-in."""
         kind, _, name = who.partition(":")
         allowed = self.ok[method]
+        needs = self.needs if isinstance(self.needs, str) else self.needs[method]
         if self.door is Door.PUBLIC:
             return self.signed_in if kind == "role" and self.signed_in else allowed
         if kind == "anonymous":
             return "login" if self.door is Door.PAGE else 401
         if self.door is Door.KEY:
-            return 401 if kind == "role" else allowed if name == self.needs else 403
+            return 401 if kind == "role" else allowed if name == needs else 403
         if kind == "key":
-            return allowed if self.door is Door.API and name == self.needs else 403
-        return allowed if name in (PERMISSIONS if self.door is Door.PAGE else SCOPES)[self.needs] else 403
+            return allowed if self.door is Door.API and needs in (name, ANY) else 403
+        return allowed if needs == ANY or name in (PERMISSIONS | SCOPES)[needs] else 403
 
 
-def page(needs: str, **more: Any) -> Route:
+def page(needs: str = "view", **more: Any) -> Route:
     return Route(Door.PAGE, needs, **more)
 
 
-def api(needs: str, **more: Any) -> Route:
+def api(needs: str | Mapping[str, str] = "read", **more: Any) -> Route:
     return Route(Door.API, needs, **more)
 
 

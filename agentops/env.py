@@ -116,7 +116,7 @@ def _saved_secrets(data_dir: Path, names: list[str]) -> dict[str, str]:
     path = data_dir / SECRETS_FILE
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}.") from None

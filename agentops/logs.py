@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -12,8 +13,8 @@ SECRET_NAMES = re.compile(r"(?i)authorization|cookie|password|secret|token$|api_
 # Our own keys and one-time links, wherever they stand.
 SECRET_VALUES = re.compile(r"aop_[a-z]{1,10}_[0-9A-Za-z_]+|(?<=/link/)[\w-]{20,}")
 HIDDEN = "[hidden]"
-# Django and its helpers say these for every request; the line that says how it ended says it all.
-NOISE = {"request_started"}
+# Asked every few seconds by whoever watches us.
+PROBES = ("GET /livez", "GET /readyz")
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -33,7 +34,9 @@ def drop_query(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 
 def drop_noise(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    if event.get("event") in NOISE:
+    """Leave out that a request began, as the line on its end says it all, and probes that went well."""
+    probe_went_well = event.get("code") == HTTPStatus.OK and str(event.get("request", "")).startswith(PROBES)
+    if event.get("event") == "request_started" or probe_went_well:
         raise structlog.DropEvent
     return event
 

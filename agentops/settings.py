@@ -9,6 +9,7 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 
 from agentops.env import BROKER_SOCKET, SettingsError, read_env
+from agentops.logs import logging_config
 
 try:
     ENV = read_env()
@@ -83,9 +84,15 @@ TEMPLATES = [
 
 # Postgres: the only truth. Threads of one web process keep their connections; a request is refused, not hung, when
 # Postgres is away.
+EMBEDDED_DATABASE = {
+    "ENGINE": "django.db.backends.postgresql",
+    "NAME": "agentops",
+    "USER": "agentops",
+    "HOST": str(ENV.socket_dir),
+}
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        **dj_database_url.parse(ENV.database_url or "postgresql://agentops@localhost/agentops"),
+        **(dj_database_url.parse(ENV.database_url) if ENV.database_url else EMBEDDED_DATABASE),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -205,3 +212,6 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 LANGUAGE_CODE = "en-us"
+
+LOGGING = logging_config(text=ENV.logs_are_text, debug=DEBUG)
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False

@@ -103,8 +103,6 @@ def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) ->
     home.prepared.touch()
     supervisor.start(_web(door), timeout_s=WEB_TIMEOUT_S)
     for name, command in (("worker", "worker"), ("sweeper", "sweep")):
-        if not list(CHECKOUT.glob(f"agentops/*/management/commands/{command}.py")):
-            continue
         supervisor.start(Part(name, partial(spawn, _manage(command)), stage=2), timeout_s=WEB_TIMEOUT_S)
     return link
 
@@ -153,7 +151,7 @@ def _answers(door: socket.socket) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=1)
     try:
         connection.request("GET", "/readyz", headers={"Host": f"localhost:{port}"})
-        return connection.getresponse().status < 500
+        return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -1,0 +1,140 @@
+"""`manage.py up`, started for real: what it makes, what it refuses, what it survives."""
+
+import os
+import signal
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.instance import Instance, manage, wait_until
+
+STOP_TIMEOUT_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    instance = Instance(tmp_path_factory.mktemp("up") / "data")
+    instance.start()
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Instance]:
+    instance = Instance(tmp_path / "data")
+    yield instance
+    instance.stop()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_first_start_leaves_credentials_that_work_and_that_nobody_else_can_read(running: Instance) -> None:
+    given = running.credentials
+    assert mode(running.data_dir) == 0o700
+    assert mode(running.data_dir / "credentials.json") == mode(running.data_dir / "secrets.json") == 0o600
+    assert given["url"] == running.url
+    assert given["project"] == "default"
+    assert running.get("/api/v1/traces", key=given["api_key"]) == 200
+    assert set(given["owner"]) == set(given["approver"]) == {"email", "password"}
+
+
+def test_the_output_has_a_link_and_no_password(running: Instance) -> None:
+    given = running.credentials
+    assert running.link.startswith(running.url)
+    assert str(running.data_dir / "credentials.json") in running.output
+    for secret in (given["owner"]["password"], given["approver"]["password"], given["api_key"]):
+        assert secret not in running.output
+
+
+def test_only_the_web_port_is_open(running: Instance) -> None:
+    inodes = set()
+    for pid in running.processes():
+        for link in Path(f"/proc/{pid}/fd").glob("*"):
+            inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+    lines = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    ports = {int(line[1].rpartition(":")[2], 16) for line in lines if line[3] == "0A" and line[9] in inodes}
+    assert ports == {int(running.url.rpartition(":")[2])}
+
+
+def test_a_second_start_on_the_same_directory_is_refused(running: Instance) -> None:
+    second = manage("up", "--data-dir", running.data_dir, "--port", "0")
+    assert second.returncode == 1
+    assert f"AgentOps already runs on {running.data_dir}" in second.stderr
+    assert running.get("/livez") == 200
+
+
+def test_a_command_uses_the_services_of_a_running_up(running: Instance) -> None:
+    code = "from agentops.accounts.models import Project; print(Project.objects.get().slug)"
+    answer = manage("shell", "--data-dir", running.data_dir, "-c", code)
+    assert (answer.returncode, answer.stdout.strip().splitlines()[-1]) == (0, "default"), answer.stderr
+
+
+def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = manage("up", "--data-dir", tmp_path / "data", "--port", str(port))
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines() == [
+        f"agentops: Port {port} on 127.0.0.1 is taken: stop what uses it, or choose another with --port."
+    ]
+
+
+@pytest.mark.parametrize("place", ["/proc/agentops", "/dev/null/agentops"])
+def test_a_directory_that_cannot_be_written_is_one_clear_sentence(place: str) -> None:
+    answer = manage("up", "--data-dir", place, "--port", "0")
+    assert answer.returncode == 1
+    assert answer.stderr.count("\n") == 1
+    assert f"The data directory {place} cannot be used" in answer.stderr
+
+
+def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = manage("up", "--data-dir", tmp_path, "--port", "many")
+    assert answer.returncode == 2
+    assert "invalid int value: 'many'" in answer.stderr
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    "words", ["uvicorn agentops.asgi", "manage.py worker", "manage.py sweep", "valkey-server", "postgres -D"]
+)
+def test_what_is_killed_is_started_again(running: Instance, words: str) -> None:
+    pid = running.find(words)[0]
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: any(new != pid for new in running.find(words)[:1]), 15), running.output
+    assert wait_until(lambda: running.get("/readyz") == 200, 15), running.output
+
+
+@pytest.mark.crash
+def test_a_killed_up_leaves_no_process_and_a_stopped_one_neither(fresh: Instance) -> None:
+    fresh.start()
+    given = fresh.credentials
+    fresh.kill()
+    assert wait_until(lambda: not fresh.processes(), STOP_TIMEOUT_S), fresh.processes()
+    begin = time.monotonic()
+    fresh.start()
+    warm_s = time.monotonic() - begin
+    assert {**fresh.credentials, "url": ""} == {**given, "url": ""}
+    assert fresh.stop() < STOP_TIMEOUT_S
+    assert not fresh.processes()
+    assert "stopped." in fresh.output
+    assert fresh.process is not None
+    assert fresh.process.returncode == 0
+    assert warm_s < 30
+
+
+@pytest.mark.crash
+def test_a_first_start_killed_at_any_moment_is_made_good_by_the_next(fresh: Instance) -> None:
+    for moment_s in (0.2, 0.5, 0.9, 1.4, 2.0, 3.0):
+        fresh.launch()
+        time.sleep(moment_s)
+        fresh.kill()
+    fresh.start()
+    assert fresh.get("/api/v1/traces", key=fresh.credentials["api_key"]) == 200

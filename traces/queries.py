@@ -14,7 +14,7 @@ from django.http import Http404
 
 from agentops.accounts.models import Project
 from traces.ids import trace_key
-from traces.models import Session, Span, Trace
+from traces.models import IngestBatch, Session, Span, Trace
 
 # Everything a row of a list or a tree shows; no body, whatever its size.
 SLIM = (
@@ -221,6 +221,32 @@ def busiest(project: Project, since: datetime, limit: int = 5) -> list[dict[str,
         .order_by("-traces", "agent")[:limit]
     )
     return [dict(row) for row in rows]
+
+
+def newest(project: Project, filters: TraceFilters, limit: int) -> QuerySet[Trace]:
+    """Return the traces received last. One query."""
+    return traces(project, filters).order_by("-received_at", "-id")[:limit]
+
+
+def last_batch(project: Project) -> IngestBatch | None:
+    """Return the batch received last. One query."""
+    return IngestBatch.objects.of(project).order_by("-received_at", "-id").first()
+
+
+def ledger(project: Project, since: datetime) -> dict[str, int]:
+    """Return what became of everything received since a moment, in items. One query."""
+    sums = (
+        IngestBatch.objects.of(project)
+        .filter(received_at__gte=since)
+        .aggregate(
+            received=Sum("received"),
+            accepted=Sum("accepted"),
+            duplicates=Sum("duplicates"),
+            repaired=Sum("repaired"),
+            rejected=Sum("rejected_count"),
+        )
+    )
+    return {name: value or 0 for name, value in sums.items()}
 
 
 def per_interval(project: Project, since: datetime, until: datetime, bars: int) -> list[tuple[int, int]]:

@@ -1,13 +1,17 @@
 """Addresses of the pages that look at all rooms."""
 
 from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
 
-from agentops.console import audit, health, stream
+from agentops.console import audit, docs, health, overview, stream
 
-app_name = "console"
 urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("start", overview.start, name="start"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("stream", stream.stream, name="stream"),
     path("settings/audit", audit.audit, name="audit"),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", docs.docs, name="docs"),
 ]

@@ -67,6 +67,8 @@ MATRIX: dict[str, Route] = {
     # console
     "/livez": public(),
     "/readyz": public(),
+    "/": page(),
+    "/start": page(),
     "/stream": page(),
     "/settings/audit": page("view_audit"),
     "/api/schema": api(ANY),

@@ -31,7 +31,7 @@ def _remove_some(table: str, condition: str, first_kept: str) -> bool:
     statement = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} r WHERE {condition} LIMIT %s)"  # noqa: S608
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [first_kept, AT_ONCE])
-        return cursor.rowcount == AT_ONCE
+        return bool(cursor.rowcount == AT_ONCE)
 
 
 def _remove_jobs(first_kept: str) -> None:

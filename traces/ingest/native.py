@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -10,6 +10,8 @@ from msgspec import UNSET, Raw, UnsetType
 from traces.ingest.clean import clean, may_need_cleaning, repair_json
 from traces.ingest.record import Batch, Problem, Rejection
 from traces.ingest.step import StepIn, add_step
+
+T = TypeVar("T")
 
 
 class BodyError(Exception):
@@ -25,7 +27,7 @@ class _Envelope(msgspec.Struct):
 
 
 _decode_start: Callable[[bytes], list[Raw] | _Envelope] = msgspec.json.Decoder(list[Raw] | _Envelope).decode
-_decode_step = msgspec.json.Decoder(StepIn).decode
+_steps = msgspec.json.Decoder(StepIn)
 
 
 def read_body(body: bytes, *, now: datetime, ndjson: bool = False) -> Batch:
@@ -42,7 +44,7 @@ def read_items(items: Iterable[bytes | Raw], *, now: datetime) -> Batch:
     for index, raw in enumerate(items):
         batch.received += 1
         try:
-            step, repaired = _read_step(bytes(raw))
+            step, repaired = decode_item(bytes(raw), _steps)
             problems = missing(step)
         except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
             problems = explain(bytes(raw), error)
@@ -84,19 +86,20 @@ def _lines(body: bytes) -> Iterator[bytes]:
     return (line for line in body.split(b"\n") if line.strip())
 
 
-def _read_step(raw: bytes) -> tuple[StepIn, bool]:
+def decode_item(raw: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, bool]:
+    """Return one decoded item, and whether it had to be repaired. Raises msgspec's errors and RecursionError."""
     try:
-        step = _decode_step(raw)
+        item = decoder.decode(raw)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeError):
         raw = repair_json(raw)
-        step = _decode_step(raw)
+        item = decoder.decode(raw)
     if not may_need_cleaning(raw):
-        return step, False
+        return item, False
     plain = msgspec.json.decode(raw)
     cleaned = clean(plain)
-    return msgspec.convert(cleaned, StepIn), cleaned != plain
+    return msgspec.convert(cleaned, decoder.type), cleaned != plain
 
 
 def missing(step: StepIn) -> list[Problem]:

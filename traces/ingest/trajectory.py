@@ -7,8 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from traces.ids import trace_key
-from traces.ingest.clean import clean, may_need_cleaning, repair_json
-from traces.ingest.native import missing
+from traces.ingest.native import decode_item, missing
 from traces.ingest.record import Batch, Problem, Rejection
 from traces.ingest.step import Identity, StepIn, ToolIn, add_step
 
@@ -38,14 +37,14 @@ class TrajectoryIn(msgspec.Struct):
     tools: list[TrajectoryToolIn] | None = None
 
 
-_decode = msgspec.json.Decoder(TrajectoryIn).decode
-_decode_step = msgspec.json.Decoder(TrajectoryStepIn).decode
+_runs = msgspec.json.Decoder(TrajectoryIn)
+_steps = msgspec.json.Decoder(TrajectoryStepIn)
 
 
 def add_trajectory(batch: Batch, raw: bytes, *, now: datetime) -> None:
     """Add a run to the batch; it counts as many items as it has steps. A wrong step is rejected alone."""
     try:
-        run = _read(raw)
+        run, _ = decode_item(raw, _runs)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         batch.rejected.append(Rejection(batch.received, [Problem("", str(error))]))
         batch.received += 1
@@ -62,16 +61,10 @@ def add_trajectory(batch: Batch, raw: bytes, *, now: datetime) -> None:
     about.status = "error" if steps and steps[-1].event_type == "error" else "ok"
 
 
-def _read(raw: bytes) -> TrajectoryIn:
-    if may_need_cleaning(repaired := repair_json(raw)):
-        return msgspec.convert(clean(msgspec.json.decode(repaired)), TrajectoryIn)
-    return _decode(repaired)
-
-
 def _read_step(batch: Batch, raw: Raw) -> TrajectoryStepIn | None:
     index, batch.received = batch.received, batch.received + 1
     try:
-        step = _decode_step(bytes(raw))
+        step, _ = decode_item(bytes(raw), _steps)
         problems = [problem for problem in missing(step) if problem.pointer != "/timestamp"]
     except (msgspec.MsgspecError, RecursionError) as error:
         problems = [Problem("", str(error))]

@@ -3,11 +3,15 @@
 import os
 import signal
 import sys
+import warnings
 
 from billiard.util import set_pdeathsig
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_process_init
 
+# It warns of root, for the sake of pickled messages; ours are JSON.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
 
 app = Celery("agentops")

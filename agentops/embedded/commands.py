@@ -82,17 +82,32 @@ def _django(command: str, arguments: list[str]) -> int:
         warnings.filterwarnings("ignore", message="Got an error checking a consistent migration history")
         ManagementUtility(["manage.py", command, *arguments]).execute()
         return 0
-    with services(read_env(), prepared=command not in WITHOUT_MIGRATIONS):
+    env = read_env()
+    home = Home(env)
+    home.make()
+    home.make_secrets()
+    _check_usage(command, arguments)
+    with services(env, home, prepared=command not in WITHOUT_MIGRATIONS):
         ManagementUtility(["manage.py", command, *arguments]).execute()
     return 0
 
 
+def _check_usage(command: str, arguments: list[str]) -> None:
+    """Find wrong words before anything starts. Argparse exits with 2 by itself."""
+    import django
+    from django.core.management import ManagementUtility, get_commands
+
+    django.setup()
+    if command not in get_commands():
+        raise UsageError(f"there is no command {command}: `manage.py help` lists them.")
+    found = ManagementUtility(["manage.py"]).fetch_command(command)
+    found._called_from_command_line = True  # else it raises for its caller what it should say to a person
+    found.create_parser("manage.py", command).parse_args(arguments)
+
+
 @contextmanager
-def services(env: Env, *, prepared: bool) -> Iterator[None]:
+def services(env: Env, home: Home, *, prepared: bool) -> Iterator[None]:
     """Give a command its Postgres and broker: named ones, those of a running `up`, or our own meanwhile."""
-    home = Home(env)
-    home.make()
-    home.make_secrets()
     if env.database_url and env.broker_url:
         yield
         return
@@ -119,9 +134,6 @@ def _own_services(env: Env, home: Home, *, prepared: bool) -> Iterator[None]:
     started.start()
     try:
         if prepared:
-            import django
-
-            django.setup()
             from agentops.embedded.prepare import prepare
 
             prepare()

@@ -1,0 +1,70 @@
+"""Commands beside `up`: each finds its services, or starts them for itself."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentops.embedded.process import spawn
+from tests.instance import CHECKOUT, changed_environment, manage, wait_until
+
+COUNT = "from agentops.accounts.models import Project; print('projects:', Project.objects.count())"
+
+
+def test_a_command_on_a_fresh_directory_makes_the_installation_and_leaves_no_process(tmp_path: Path) -> None:
+    home = (
+        tmp_path / "a place with spaces, ünïcode and a very long name that no socket address could ever hold" / "data"
+    )
+    answer = manage("shell", "-c", COUNT, "--data-dir", home)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1] == "projects: 1"
+    assert set(json.loads((home / "credentials.json").read_text())) == {
+        "url",
+        "project",
+        "api_key",
+        "owner",
+        "approver",
+    }
+    assert not [path for path in Path("/proc").glob("[0-9]*/cwd") if leads_to(path, home / "pg")]
+
+
+def leads_to(link: Path, place: Path) -> bool:
+    try:
+        return link.readlink() == place
+    except OSError:
+        return False
+
+
+def test_a_command_waits_for_another_one_and_they_share_its_services(tmp_path: Path) -> None:
+    home = tmp_path / "data"
+    slow = [CHECKOUT / "manage.py", "shell", f"--data-dir={home}", "-c", f"import time; time.sleep(3); {COUNT}"]
+    with (tmp_path / "first.out").open("wb") as file, changed_environment({}):
+        first = spawn([sys.executable, *slow], output=file.fileno())
+    assert wait_until(lambda: (home / "lock").exists() and (home / "lock").read_text(), 30)
+    second = manage("shell", "--data-dir", home, "-c", COUNT)
+    assert second.stdout.splitlines()[-1:] == ["projects: 1"], second.stderr
+    assert first.wait(30) == 0, (tmp_path / "first.out").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nonsense"], 2, "there is no command nonsense"),
+        (["--data-dir"], 2, "--data-dir needs a directory"),
+        (["up", "--prt", "1"], 2, "--prt"),
+        (["createkey"], 2, "required"),
+        (["help"], 0, ""),
+        (["makemigrations", "--check", "--dry-run"], 0, ""),
+        (["check"], 0, ""),
+    ],
+)
+def test_exit_codes_tell_wrong_usage_from_failure(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    answer = manage(*arguments, cwd=tmp_path)
+    assert answer.returncode == code, answer.stderr
+    assert said in answer.stderr
+
+
+def test_commands_without_data_start_nothing(tmp_path: Path) -> None:
+    assert manage("check", cwd=tmp_path).returncode == 0
+    assert not list(tmp_path.iterdir())

@@ -87,6 +87,17 @@ def test_a_wrong_step_of_a_run_is_rejected_alone(project: Project, tmp_path: Pat
     assert (batch.received, batch.accepted, batch.rejected_count) == (7, 3, 4)
 
 
+def test_nuls_and_lone_surrogates_in_a_run_are_repaired(project: Project, tmp_path: Path) -> None:
+    steps = [
+        {"step_number": 1, "event_type": "error", "text": "a\0b"},
+        {"step_number": 2, "event_type": "error", "error": "\ud800"},
+    ]
+    run = {"trajectory_id": "x\0", "tools": [{"name": "t\0"}], "steps": steps}
+    assert run_import(written(tmp_path / "runs.jsonl", run)) == "accepted 2 duplicate 0 rejected 0"
+    assert IngestBatch.objects.get().repaired == 2
+    assert (Span.objects.get(step_number=1).text, Trace.objects.get().external_trace_id) == ("a\ufffdb", "x\ufffd")
+
+
 @pytest.mark.parametrize("content", [b"no json", b"{}", b"[]", b"\x1f\x8bbroken"], ids=str)
 def test_a_file_of_something_else_is_refused_in_one_sentence(project: Project, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.jsonl"

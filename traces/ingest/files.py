@@ -10,12 +10,13 @@ from typing import IO
 
 import msgspec
 
-from traces.ingest.native import read_items
+from traces.ingest.native import decode_repaired, read_items
 from traces.ingest.record import Batch
 from traces.ingest.trajectory import add_trajectory
 
 RUNS_A_BATCH = 100  # several hundred steps
 STEPS_A_BATCH = 1_000
+_anything = msgspec.json.Decoder()
 
 
 class FileError(Exception):
@@ -62,7 +63,7 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
 
 def _is_run(path: Path, line: bytes) -> bool:
     try:
-        item = msgspec.json.decode(line)
+        item, _ = decode_repaired(line, _anything)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise FileError(f"{path} holds no JSON lines: its first line cannot be read.") from None
     if isinstance(item, dict) and "trajectory_id" in item:

@@ -88,18 +88,23 @@ def _lines(body: bytes) -> Iterator[bytes]:
 
 def decode_item(raw: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, bool]:
     """Return one decoded item, and whether it had to be repaired. Raises msgspec's errors and RecursionError."""
-    try:
-        item = decoder.decode(raw)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, UnicodeError):
-        raw = repair_json(raw)
-        item = decoder.decode(raw)
+    item, raw = decode_repaired(raw, decoder)
     if not may_need_cleaning(raw):
         return item, False
     plain = msgspec.json.decode(raw)
     cleaned = clean(plain)
     return msgspec.convert(cleaned, decoder.type), cleaned != plain
+
+
+def decode_repaired(raw: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, bytes]:
+    """Return one decoded item, in which NULs may be left, and the text it was read from."""
+    try:
+        return decoder.decode(raw), raw
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeError):
+        raw = repair_json(raw)
+        return decoder.decode(raw), raw
 
 
 def missing(step: StepIn) -> list[Problem]:

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Raw
 
 from traces.ids import trace_key
-from traces.ingest.native import decode_item, missing
+from traces.ingest.clean import clean, may_need_cleaning
+from traces.ingest.native import decode_item, decode_repaired, missing
 from traces.ingest.record import Batch, Problem, Rejection
 from traces.ingest.step import Identity, StepIn, ToolIn, add_step
 
@@ -44,34 +45,43 @@ _steps = msgspec.json.Decoder(TrajectoryStepIn)
 def add_trajectory(batch: Batch, raw: bytes, *, now: datetime) -> None:
     """Add a run to the batch; it counts as many items as it has steps. A wrong step is rejected alone."""
     try:
-        run, _ = decode_item(raw, _runs)
+        run = _read(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         batch.rejected.append(Rejection(batch.received, [Problem("", str(error))]))
         batch.received += 1
         return
-    steps = [step for step in (_read_step(batch, item) for item in run.steps) if step is not None]
+    read = [_read_step(batch, item) for item in run.steps]
+    steps = [item for item in read if item is not None]
     begin = now - timedelta(seconds=STEP_S * len(steps))
     offered: list[TrajectoryToolIn] = []
-    for place, step in enumerate(steps):
+    for place, (step, repaired) in enumerate(steps):
         offer = _offered(run.tools or [], step.step_number or 0)
         news = offer if offer != offered else None
         offered = offer
-        add_step(batch, _native(step, run, begin, place, news), now=now, synthetic=True)
+        add_step(batch, _native(step, run, begin, place, news), now=now, repaired=repaired, synthetic=True)
     about = batch.trace(*trace_key(run.trajectory_id))
-    about.status = "error" if steps and steps[-1].event_type == "error" else "ok"
+    about.status = "error" if steps and steps[-1][0].event_type == "error" else "ok"
 
 
-def _read_step(batch: Batch, raw: Raw) -> TrajectoryStepIn | None:
+def _read(raw: bytes) -> TrajectoryIn:
+    run, raw = decode_repaired(raw, _runs)
+    if may_need_cleaning(raw):  # its steps are cleaned one by one
+        run.trajectory_id = clean(run.trajectory_id)
+        run.tools = msgspec.convert(clean(msgspec.to_builtins(run.tools)), list[TrajectoryToolIn] | None)
+    return run
+
+
+def _read_step(batch: Batch, raw: Raw) -> tuple[TrajectoryStepIn, bool] | None:
     index, batch.received = batch.received, batch.received + 1
     try:
-        step, _ = decode_item(bytes(raw), _steps)
+        step, repaired = decode_item(bytes(raw), _steps)
         problems = [problem for problem in missing(step) if problem.pointer != "/timestamp"]
     except (msgspec.MsgspecError, RecursionError) as error:
         problems = [Problem("", str(error))]
     if problems:
         batch.rejected.append(Rejection(index, problems))
         return None
-    return step
+    return step, repaired
 
 
 def _native(

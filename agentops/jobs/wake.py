@@ -46,6 +46,10 @@ class Publisher:
         """Whether the broker was away a moment ago."""
         return self._failed_at is not None and time.monotonic() - self._failed_at < PAUSE_S
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     def put(self, messages: Iterable[Message]) -> None:
         if self.is_pausing:
             return

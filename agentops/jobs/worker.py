@@ -3,9 +3,11 @@
 import gc
 import os
 import threading
+import warnings
 
 import structlog
 from celery import signals
+from celery.exceptions import SecurityWarning
 from django.db import Error, connection
 
 from agentops.celery import app
@@ -16,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 def run_worker(concurrency: int) -> int:
     """Work until told to stop, finish what runs, and return the exit code."""
+    # Inside a container root is who one is; what the warning fears, pickled messages, we do not accept.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     presence = Presence()
     signals.worker_ready.connect(presence.begin)
     queues = sorted({model.queue for model in Job.kinds().values()} | {Job.queue})

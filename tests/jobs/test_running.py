@@ -16,6 +16,7 @@ from agentops.jobs.errors import describe
 from agentops.jobs.runner import run_by_id, run_claimed, run_due
 from agentops.jobs.signals import quarantined
 from tests.probe.models import ProbeJob, ProbeRun, SlowProbeJob
+from tests.probe.tasks import count_run
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["agentops.jobs", "tests.probe"])
 
@@ -66,7 +67,7 @@ def test_a_job_touched_while_it_runs_runs_once_more_at_once(monkeypatch):
     job_id = touch()
 
     def touched_meanwhile(job: ProbeJob) -> None:
-        ProbeRun.objects.create(name=job.name, revision=job.revision, pid=os.getpid())
+        count_run(job)
         if job.revision == 0:
             touch()
 
@@ -81,7 +82,7 @@ def test_a_lost_lease_rolls_back_what_an_atomic_handler_did(monkeypatch, atomic,
     touch()
 
     def too_slow(job: ProbeJob) -> None:
-        ProbeRun.objects.create(name=job.name, revision=job.revision, pid=os.getpid())
+        count_run(job)
         ProbeJob.objects.update(lease_id=uuid.uuid4())
 
     monkeypatch.setitem(registry.handlers, "probe", registry.Handler(too_slow, atomic=atomic))

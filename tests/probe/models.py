@@ -33,6 +33,7 @@ class ProbeRun(models.Model):
     name = models.TextField()
     revision = models.BigIntegerField()
     pid = models.IntegerField()
+    asked_at = models.DateTimeField()
     at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -8,9 +8,13 @@ from agentops.jobs.registry import handles
 from tests.probe.models import ProbeJob, ProbeRun, SlowProbeJob
 
 
+def count_run(job: ProbeJob | SlowProbeJob) -> None:
+    ProbeRun.objects.create(name=job.name, revision=job.revision, pid=os.getpid(), asked_at=job.created_at)
+
+
 @handles("probe", atomic=True)
 def probe(job: ProbeJob) -> timedelta | None:
-    ProbeRun.objects.create(name=job.name, revision=job.revision, pid=os.getpid())
+    count_run(job)
     verb, _, amount = job.behaviour.partition(":")
     if verb == "raise":
         raise RuntimeError(f"{job.name} was told to raise")
@@ -23,4 +27,4 @@ def probe(job: ProbeJob) -> timedelta | None:
 
 @handles("slow_probe", atomic=False)
 def slow_probe(job: SlowProbeJob) -> None:
-    ProbeRun.objects.create(name=job.name, revision=job.revision, pid=os.getpid())
+    count_run(job)

@@ -1,0 +1,89 @@
+"""Jobs under fire: real processes are killed at seeded random moments while a client asks for work."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.harness import Stack
+
+pytestmark = pytest.mark.crash
+
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
+FIRST_SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**6)))
+FIRE_S = 6.0
+# A lease runs out after 10 s, and what is 2 s overdue is taken.
+SETTLE_WITHIN_S = 20.0
+JOBS_LEFT = "SELECT name, attempts, last_error FROM probe_probejob"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with tempfile.TemporaryDirectory(prefix="crash-") as home, Stack(Path(home) / "data") as running:
+        yield running
+
+
+def fire(stack: Stack, rng: random.Random) -> None:
+    """Kill each part once, at some moment, in some order."""
+    parts = rng.sample(["worker", "sweeper", "broker", "postgres"], k=4)
+    moments = sorted(rng.uniform(0, FIRE_S) for _ in parts)
+    started = time.monotonic()
+    for part, moment in zip(parts, moments, strict=True):
+        time.sleep(max(0.0, started + moment - time.monotonic()))
+        stack.kill(part)
+
+
+def touch_under_fire(stack: Stack, seed: int) -> dict[str, str]:
+    """Return what the client knows about each job that it asked for: done or unsure."""
+    client = stack.run_module("tests.crash.touching", str(seed), stdout=subprocess.PIPE, text=True)
+    try:
+        assert client.stdout
+        first = client.stdout.readline()
+        fire(stack, random.Random(seed))
+    finally:
+        client.terminate()
+    said, _ = client.communicate(timeout=10)
+    # What it says last may be cut off, and logs are in between.
+    return {name: outcome for outcome, name in re.findall(r"^(done|unsure) (\S+)\n", first + said, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_the_probe_job_runs_exactly_as_often_as_it_should(stack, number):
+    seed = FIRST_SEED + number
+    print(f"CRASH_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
+    known = touch_under_fire(stack, seed)
+    stack.wait_until(lambda: not stack.query(JOBS_LEFT), SETTLE_WITHIN_S)
+    stack.wait_until_whole()
+    runs = Counter(name for (name,) in stack.query("SELECT name FROM probe_proberun WHERE name LIKE %s", [f"{seed}-%"]))
+    done = {name for name, outcome in known.items() if outcome == "done"}
+    assert len(done) > 50, "the client hardly got through"
+    assert {name: runs[name] for name in done if runs[name] != 1} == {}
+    # The last attempt may have been committed without the client hearing of it.
+    assert max(runs.values()) == 1
+
+
+def test_with_the_broker_stopped_jobs_still_run_within_five_seconds(stack):
+    stack.wait_until_whole()
+    broker = stack.kill("broker", signal.SIGSTOP)
+    try:
+        client = stack.run_module("tests.crash.touching", "7", stdout=subprocess.DEVNULL)
+        time.sleep(6)
+        client.terminate()
+        client.wait(5)
+        stack.wait_until(lambda: not stack.query(JOBS_LEFT), 6)
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    waits = stack.query(
+        "SELECT count(*), max(extract(epoch FROM at - asked_at))::float FROM probe_proberun WHERE name LIKE '7-%'"
+    )
+    ((count, longest_s),) = waits
+    assert count > 50
+    assert longest_s < 5

@@ -89,6 +89,7 @@ class Trace(models.Model):
     received_at = models.DateTimeField(db_default=Now())
     last_received_at = models.DateTimeField(db_default=Now())
     backfill = models.BooleanField(default=False, db_default=False)
+    arrivals = models.IntegerField(default=0, db_default=0)  # the next span's place in the order of arrival
     spans = models.IntegerField(default=0, db_default=0)
     steps = models.IntegerField(default=0, db_default=0)
     errors = models.IntegerField(default=0, db_default=0)
@@ -185,6 +186,9 @@ class Span(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     received_at = models.DateTimeField()
+    # The place in the order of commits within the trace, given anew when a merge adds something: what a reader that
+    # stopped at n has not seen is arrival >= n, whatever the clocks say.
+    arrival = models.IntegerField()
     is_error = models.BooleanField(null=True)
     revised = models.BooleanField(default=False)  # sent again with something that contradicts what is stored
     repaired = models.BooleanField(default=False)

@@ -47,7 +47,7 @@ def test_the_same_batch_again_is_all_duplicates_and_changes_no_sum(project: Proj
     receipt = send(project, *steps)
     assert (receipt.accepted, receipt.duplicates) == (0, 5)
     after = Trace.objects.values().get()
-    for moving in ("last_received_at", "closes_at"):
+    for moving in ("last_received_at", "closes_at", "arrivals"):
         before.pop(moving), after.pop(moving)
     assert after == before
     assert not Span.objects.filter(revised=True).exists()
@@ -71,6 +71,7 @@ def test_a_merge_fills_nulls_takes_a_later_end_and_marks_a_contradiction(project
     assert span.ended_at is not None
     assert (span.ended_at - span.started_at).total_seconds() == 0.3
     assert Trace.objects.get().input_tokens == 7
+    assert span.arrival == 1
 
 
 def test_the_sums_of_a_trace_are_those_of_its_spans(project: Project) -> None:

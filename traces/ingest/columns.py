@@ -33,6 +33,7 @@ COLUMNS = (
     Column("started_at", "timestamptz", "started"),
     Column("ended_at", "timestamptz", "latest"),
     Column("received_at", "timestamptz", "keep"),
+    Column("arrival", "int4", "keep"),
     Column("is_error", "bool"),
     Column("revised", "bool", "keep"),
     Column("repaired", "bool", "keep"),
@@ -62,12 +63,13 @@ KEY = [column.name for column in COLUMNS if column.merge == "key"]
 
 
 class Placed(NamedTuple):
-    """Where a record's row goes: what the upsert of its trace and toolset returned."""
+    """Where a record's row goes: what the upsert of its trace returned, and its place in the order of arrival."""
 
     project_id: UUID
     trace_day: Any
     trace_ref_id: UUID
     received_at: Any
+    arrival: int
 
 
 def row(span: SpanRecord, place: Placed, toolset_id: UUID | None) -> tuple[Any, ...]:
@@ -89,6 +91,7 @@ def row(span: SpanRecord, place: Placed, toolset_id: UUID | None) -> tuple[Any, 
         span.started_at,
         span.ended_at,
         place.received_at,
+        place.arrival,
         span.is_error,
         False,
         span.repaired,

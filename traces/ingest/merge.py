@@ -50,6 +50,7 @@ FROM span_staging n JOIN traces_span s ON {_USING}
 """  # noqa: S608 - built from COLUMNS alone
 _UPDATE = f"""
 UPDATE traces_span s SET {_SET}, {_PREVIEWS}, ended_at = greatest(s.ended_at, n.ended_at),
+       arrival = CASE WHEN ({_ADDED}) THEN n.arrival ELSE s.arrival END,
        revised = s.revised OR ({_CONTRADICTS}) IS TRUE
 FROM span_staging n WHERE {_USING} AND (({_ADDED}) OR ({_CONTRADICTS}))
 """  # noqa: S608 - built from COLUMNS alone

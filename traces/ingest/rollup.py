@@ -23,6 +23,7 @@ class Sums:
     def __init__(self, row: TraceRow, about: TraceRecord) -> None:
         self.row = row
         self.about = about
+        self.arrivals = row.arrivals
         self.spans = self.errors = 0
         self.input_tokens = self.output_tokens = self.cached_tokens = 0
         self.cost_usd: Decimal | None = None
@@ -31,6 +32,11 @@ class Sums:
         self.model = ""
         self.tool_names: dict[str, None] = {}
         self.marks: list[str] = []
+
+    def take_arrival(self) -> int:
+        """Return the next place in the order of arrival; a duplicate leaves a gap, which harms nobody."""
+        self.arrivals += 1
+        return self.arrivals - 1
 
     def add(self, span: SpanRecord, before: Change | None) -> None:
         """Add a span; `before` is what was stored of it, or None for a new one."""
@@ -75,6 +81,7 @@ class Sums:
             drawn,
             stride,
             self.about.status,
+            self.arrivals,
         )
 
 
@@ -92,6 +99,7 @@ def _mark(span: SpanRecord) -> str:
 # its `closes_at` tells: null where the sender closed it.
 _APPLY = """
 UPDATE traces_trace t SET
+    arrivals = v.arrivals,
     spans = t.spans + v.spans,
     steps = t.steps + v.steps,
     errors = t.errors + v.errors,
@@ -120,9 +128,9 @@ UPDATE traces_trace t SET
 FROM unnest(
     %(c0)s::uuid[], %(c1)s::int[], %(c2)s::int[], %(c3)s::int[], %(c4)s::bigint[], %(c5)s::bigint[], %(c6)s::bigint[],
     %(c7)s::numeric[], %(c8)s::timestamptz[], %(c9)s::timestamptz[], %(c10)s::text[], %(c11)s::jsonb[], %(c12)s::text[],
-    %(c13)s::int[], %(c14)s::text[]
+    %(c13)s::int[], %(c14)s::text[], %(c15)s::int[]
 ) AS v (id, spans, steps, errors, input_tokens, output_tokens, cached_tokens, cost_usd, started_at, ended_at, model,
-        tools, shape, stride, status)
+        tools, shape, stride, status, arrivals)
 WHERE t.id = v.id
 """
 

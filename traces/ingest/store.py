@@ -88,7 +88,8 @@ def _write_spans(
         values = []
         for span in wave:
             trace = rows[span.trace]
-            place = Placed(project.pk, trace.trace_day, trace.id, trace.last_received_at)
+            arrival = sums[span.trace].take_arrival()
+            place = Placed(project.pk, trace.trace_day, trace.id, trace.last_received_at, arrival)
             values.append(row(span, place, toolsets[span.toolset.sha256] if span.toolset else None))
         changes = merge.merge(values) if not _copy(values) else {}
         for span in wave:

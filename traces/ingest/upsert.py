@@ -22,6 +22,7 @@ class TraceRow(NamedTuple):
     last_received_at: datetime
     inserted: bool
     status: str
+    arrivals: int
     steps: int
     shape: str
     shape_stride: int
@@ -81,7 +82,7 @@ ON CONFLICT (project_id, trace_id) DO UPDATE SET
     environment = coalesce(nullif(t.environment, ''), excluded.environment),
     release = coalesce(nullif(t.release, ''), excluded.release),
     last_received_at = now()
-RETURNING trace_id, id, trace_day, last_received_at, xmax = 0, status, steps, shape, shape_stride
+RETURNING trace_id, id, trace_day, last_received_at, xmax = 0, status, arrivals, steps, shape, shape_stride
 """
 
 

@@ -20,6 +20,7 @@ CREATE TABLE traces_span (
     started_at timestamptz NOT NULL,
     ended_at timestamptz,
     received_at timestamptz NOT NULL,
+    arrival integer NOT NULL,
     is_error boolean,
     revised boolean NOT NULL,
     repaired boolean NOT NULL,
@@ -46,6 +47,9 @@ CREATE TABLE traces_span (
         CHECK (event_type IN ('tool_call', 'model_response', 'error', 'human_gate')),
     PRIMARY KEY (project_id, trace_day, trace_ref_id, span_id)
 ) PARTITION BY RANGE (trace_day);
+
+-- What a detector has not seen of a trace.
+CREATE INDEX span_by_arrival ON traces_span (trace_ref_id, arrival);
 
 -- MAIN keeps a value in its row as long as the row fits a page; the default would move the longest names and previews
 -- out of line, since partitions are made with toast_tuple_target = 128.

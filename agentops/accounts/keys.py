@@ -53,7 +53,7 @@ def create_key(
         scopes=sorted({Scope(scope).value for scope in scopes}),
         expires_at=timezone.now() + lifetime if lifetime else None,
     )
-    detail = {"scopes": key.scopes, "expires_at": key.expires_at}
+    detail = {"scopes": key.scopes, "expires": f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "never"}
     audit.record("key.created", actor=by, project=project, target=key, detail=detail, request=request)
     return NewKey(key, minted.token)
 

@@ -73,7 +73,7 @@ def change_role(membership: Membership, *, role: str, by: User, request: HttpReq
         _keep_an_admin(current)
     current.save(update_fields=["role"])
     _end_sessions(current.user)
-    detail = {"from": before, "to": role}
+    detail = {"was": before, "now": role}
     audit.record(
         "member.role_changed", actor=by, project=current.project_id, target=current.user, detail=detail, request=request
     )

@@ -87,7 +87,10 @@ def switch(request: ProjectRequest) -> HttpResponse:
 
 def _password_form(user: User, data: object = None) -> "SetPasswordForm[User]":
     form = PasswordChangeForm if user.has_usable_password() else SetPasswordForm
-    return form(user, data)
+    made = form(user, data)
+    # The page begins with the name; it must not jump past it.
+    next(iter(made.fields.values())).widget.attrs.pop("autofocus", None)
+    return made
 
 
 def _profile_page(request: ProjectRequest, status: int = 200, **forms: object) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 from agentops.accounts.policy import requires
 from agentops.accounts.request import ProjectRequest
 from agentops.audit import queries
+from agentops.audit.models import Entry
 
 
 @require_GET
@@ -22,10 +23,19 @@ def audit(request: ProjectRequest) -> HttpResponse:
     if next_before is not None:
         older = "?" + urlencode({"action": action, "actor": actor, "before": next_before})
     context = {
-        "entries": entries,
+        "entries": [(entry, facts(entry)) for entry in entries],
         "actions": queries.actions(request.project),
         "action": action,
         "actor": actor,
         "older": older,
     }
     return render(request, "console/audit.html", context)
+
+
+def facts(entry: Entry) -> list[tuple[str, str]]:
+    """Return the entry's details in words: names in order, lists without brackets."""
+    return [(name, _words(value)) for name, value in sorted(entry.detail.items())]
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,6 +1,5 @@
 """API keys at the door: how they are shown, refused, cached, noted and taken away."""
 
-import statistics
 import time
 import zlib
 
@@ -224,16 +223,13 @@ def test_wrong_keys_take_the_same_time_whatever_is_wrong(client, key):
     wrong_crc = key.token[:-1] + ("x" if key.token[-1] != "x" else "y")
     assert key_id_of(known_id) == key.key.key_id
 
-    def median(token):
-        times = []
-        for _ in range(60):
+    best = {}
+    for _ in range(60):  # in turn, and the best of each: the machine has other things to do
+        for token in (wrong_secret, known_id, wrong_crc):
             start = time.perf_counter()
             knock(client, token)
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
-
-    medians = [median(token) for token in (wrong_secret, known_id, wrong_crc)]
-    assert max(medians) - min(medians) < 0.001
+            best[token] = min(best.get(token, 1.0), time.perf_counter() - start)
+    assert max(best.values()) - min(best.values()) < 0.001
 
 
 @override_settings(TRUSTED_PROXIES=1)

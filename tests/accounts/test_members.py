@@ -90,7 +90,7 @@ def test_a_change_of_role_ends_sessions_and_is_recorded(admin):
     member.user.refresh_from_db()
     assert member.user.get_session_auth_hash() != before
     entry = Entry.objects.of(admin.project).get()
-    assert (entry.action, entry.detail) == ("member.role_changed", {"from": "operator", "to": "viewer"})
+    assert (entry.action, entry.detail) == ("member.role_changed", {"was": "operator", "now": "viewer"})
     assert entry.actor_name == admin.user.email
 
 

@@ -69,6 +69,8 @@ MATRIX: dict[str, Route] = {
     "/readyz": public(),
     "/": page(),
     "/start": page(),
+    "/": page(),
+    "/start": page(),
     "/stream": page(),
     "/settings/audit": page("view_audit"),
     "/api/schema": api(ANY),

@@ -10,7 +10,6 @@ from django.views.decorators.http import require_GET
 
 from agentops.accounts.policy import requires
 from agentops.accounts.request import ProjectRequest
-from agentops.web.histogram import Histogram
 
 HOSTILE_JSON = '{"target": "prod\u200b-db", "note": "\u202egnp.exe", "tool": "d\u0435lete_file", "html": "<b>bold</b>"}'
 HOSTILE_TEXT = (
@@ -52,13 +51,11 @@ def sheet_context() -> dict[str, Any]:
         "error_shape": "cmttetm",
         "long_shape": "cm" + "tmtt" * 40 + "ee" + "tm" * 20,
         "loop": [(9, 17)],
-        "histogram": Histogram(
-            now - timedelta(days=1), now, totals, [t // 5 if i % 7 == 3 else 0 for i, t in enumerate(totals)]
-        ),
+        "histogram": [(n, n // 5 if i % 7 == 3 else 0) for i, n in enumerate(totals)],
         "strip": [0, 0, 3, 0, 1, 0, 0, 2, 4, 1, 0, 0, 6, 2, 0, 1, 0, 0, 2, 0, 5, 9, 12, 8],
         "strip_open": [0] * 21 + [9, 12, 8],
         "hostile_json": HOSTILE_JSON,
         "hostile_text": HOSTILE_TEXT,
         "moment": now - timedelta(minutes=3),
-        "windows": [(f"?from={n}", f"Steps {n + 1} to {n + 100}") for n in range(0, 200, 100)],
+        "windows": range(0, 204, 100),
     }

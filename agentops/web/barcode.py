@@ -88,7 +88,7 @@ def barcode_svg(
     )
 
 
-def barcode_map_svg(shape: str, windows: Sequence[tuple[str, str]]) -> SafeString:
+def barcode_map_svg(shape: str, windows: Sequence[tuple[str, str]], steps: int) -> SafeString:
     """Draw a long run over the whole width; each window (its address and name) is a link over its part."""
     bars = binned(shape, MAP_BARS)
     scale = Scale(3, 1, 1.5)
@@ -108,7 +108,7 @@ def barcode_map_svg(shape: str, windows: Sequence[tuple[str, str]]) -> SafeStrin
         '<svg class="barcode barcode-map" viewBox="0 0 {} 28" preserveAspectRatio="none" role="group"'
         ' aria-label="{}">{}{}</svg>',
         _n(width),
-        in_words(shape),
+        in_words(shape, steps),
         SafeString(_paths(bars, scale)),
         SafeString("".join(links)),
     )

@@ -1,8 +1,6 @@
 """Small bar drawings: traces over time with the failed part at the foot, a strip of counts, a meter."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -10,36 +8,12 @@ from django.utils.safestring import SafeString
 HEIGHT = 30
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """Counts over equal parts of time; `failed[i]` is contained in `totals[i]`."""
-
-    start: datetime
-    end: datetime
-    totals: Sequence[int]
-    failed: Sequence[int]
-
-    @property
-    def middle(self) -> datetime:
-        return self.start + (self.end - self.start) / 2
-
-    def __bool__(self) -> bool:
-        return any(self.totals)
-
-
-def histogram_svg(histogram: Histogram) -> SafeString:
-    """Draw it over the whole width, 30 high."""
-    top = max(histogram.totals, default=0) or 1
-    label = f"{sum(histogram.totals):,} traces, {sum(histogram.failed):,} of them failed"
-    return _bars(
-        "histogram",
-        label,
-        len(histogram.totals),
-        {
-            "all": [n * HEIGHT / top for n in histogram.totals],
-            "failed": [n * HEIGHT / top for n in histogram.failed],
-        },
-    )
+def histogram_svg(counts: Sequence[tuple[int, int]]) -> SafeString:
+    """Draw (traces, of which failed) over equal stretches of time, over the whole width, 30 high."""
+    scale = HEIGHT / max(1, *(total for total, _ in counts))
+    label = f"{sum(total for total, _ in counts):,} traces, {sum(failed for _, failed in counts):,} of them failed"
+    series = {"all": [total * scale for total, _ in counts], "failed": [failed * scale for _, failed in counts]}
+    return _bars("histogram", label, len(counts), series)
 
 
 def strip_svg(totals: Sequence[int], open_: Sequence[int], top: int, label: str) -> SafeString:

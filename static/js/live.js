@@ -27,7 +27,9 @@ function stored(message) {
 
 function heard({ kind, message }) {
   if (kind === "stored") stored(message);
-  else document.body.dispatchEvent(new CustomEvent("live-state", { detail: { kind, ...message }, bubbles: true }));
+  /* What happened while nobody listened is unknown: the lists read themselves again. */
+  if (kind === "hello") stored({ steps: 0 });
+  if (kind !== "stored") document.body.dispatchEvent(new CustomEvent("live-state", { detail: { kind, ...message }, bubbles: true }));
 }
 
 function tell(kind, message = {}) {

@@ -1,6 +1,6 @@
 /* Live lists. Rows that are there are refreshed in place; new ones wait under "6 new traces. Show", so that nothing
    moves under the reader. A list is <tbody id data-live="trace" data-live-url="…"> whose rows have ids; its banner is
-   the element that data-live-banner names. */
+   the element whose id is the list's and `-new`. */
 const WAIT_MS = 2000;
 const lists = new Map();
 
@@ -33,7 +33,7 @@ function replace(shown, row) {
 }
 
 function announce(list, state) {
-  const banner = document.getElementById(list.dataset.liveBanner);
+  const banner = document.getElementById(`${list.id}-new`);
   const n = state.fresh.length;
   const noun = list.dataset.live;
   banner.hidden = n === 0;

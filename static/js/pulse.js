@@ -4,7 +4,8 @@ import { ago } from "./time.js";
 const BARS = 15;
 const pulse = document.querySelector("[data-pulse]");
 const counts = new Array(BARS).fill(0);
-let last = null;
+const KEY = `agentops-last-step-${pulse?.dataset.pulse}`;
+let last = Number(localStorage.getItem(KEY)) || null;
 let lost = false;
 
 function draw() {
@@ -21,7 +22,7 @@ function draw() {
 
 function words() {
   if (lost) return "not connected, trying again";
-  return last ? `last step ${ago((Date.now() - last) / 1000)}` : "no step yet";
+  return last ? `last step ${ago((Date.now() - last) / 1000)}` : "listening";
 }
 
 function start() {
@@ -33,13 +34,14 @@ function start() {
     svg.append(bar);
   }
   document.body.addEventListener("traces-stored", ({ detail }) => {
+    if (!detail.steps) return;
     counts[BARS - 1] += detail.steps;
     last = Date.now();
+    localStorage.setItem(KEY, last);
     draw();
   });
   document.body.addEventListener("live-state", ({ detail }) => {
     lost = detail.kind === "lost";
-    if (detail.last) last = Date.parse(detail.last);
     draw();
   });
   setInterval(() => {

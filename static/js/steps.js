@@ -10,10 +10,19 @@ document.addEventListener("click", (event) => {
   if (row && !event.ctrlKey && !event.metaKey && !event.shiftKey) choose(row);
 });
 
+/* A run that goes on says so, and moves nothing. */
+document.body.addEventListener("traces-stored", ({ detail }) => {
+  const banner = document.querySelector("[data-new-steps]");
+  if (banner && detail.traces.includes(banner.dataset.newSteps)) banner.hidden = false;
+});
+
 document.addEventListener("htmx:beforeRequest", (event) => event.detail.target?.classList.add("loading"));
 document.addEventListener("htmx:afterRequest", (event) => event.detail.target?.classList.remove("loading"));
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target?.id === "detail") event.detail.target.closest(".stay")?.scrollTo(0, 0);
+  if (event.detail.target?.id !== "detail") return;
+  const pane = event.detail.target.closest(".stay");
+  pane.scrollTo(0, 0);
+  if (getComputedStyle(pane).position === "static") pane.scrollIntoView({ block: "start" });
 });
 /* What failed is said where it was asked for: never a silent click. */
 document.addEventListener("htmx:responseError", (event) => complain(event, `The server answered ${event.detail.xhr.status}.`));

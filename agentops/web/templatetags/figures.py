@@ -1,5 +1,6 @@
 """Filters that write numbers, times and ids as agentops/web/numbers.py says."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django import template
@@ -10,6 +11,7 @@ from django.utils.safestring import SafeString
 from agentops.web import numbers
 
 register = template.Library()
+LONG_S = 600
 
 register.filter("duration", numbers.duration)
 register.filter("clock", numbers.clock)
@@ -18,6 +20,18 @@ register.filter("count", numbers.count)
 register.filter("compact", numbers.compact)
 register.filter("size", numbers.size)
 register.filter("short_id", numbers.short_id)
+
+
+@register.filter
+def total(counts: Mapping[str, int] | None) -> int:
+    """Add up the counts of facets."""
+    return sum((counts or {}).values())
+
+
+@register.filter
+def offset(seconds: float) -> str:
+    """Write when a step began, counted from the start of its run: `71.1 s`, `12:04`."""
+    return f"{seconds:.1f}{numbers.SPACE}s" if seconds < LONG_S else numbers.clock(seconds)
 
 
 @register.filter

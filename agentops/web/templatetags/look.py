@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from django import template
 from django.http import HttpRequest
@@ -11,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from agentops.web import navigation as rooms
 from agentops.web.barcode import LARGE, SMALL, barcode_map_svg, barcode_svg
-from agentops.web.histogram import Histogram, histogram_svg, meter_svg, strip_svg
+from agentops.web.histogram import histogram_svg, meter_svg, strip_svg
 from agentops.web.states import Look, severity_look, state_look
 
 register = template.Library()
@@ -89,15 +90,16 @@ def barcode(
 
 
 @register.simple_tag
-def barcode_map(shape: str, windows: Sequence[tuple[str, str]]) -> SafeString:
-    """Draw a long run over the whole width, its windows as links."""
-    return barcode_map_svg(shape, windows)
+def barcode_map(shape: str, windows: range, steps: int) -> SafeString:
+    """Draw a long run over the whole width; each window of steps (its first place, from 0) is a link."""
+    names = [(f"?from={n}", f"Steps {n + 1:,} to {min(n + windows.step, steps):,}") for n in windows]
+    return barcode_map_svg(shape, names, steps)
 
 
 @register.simple_tag
-def histogram(data: Histogram) -> SafeString:
-    """Draw counts over time."""
-    return histogram_svg(data)
+def histogram(counts: Sequence[tuple[int, int]]) -> SafeString:
+    """Draw (traces, of which failed) over time."""
+    return histogram_svg(counts)
 
 
 @register.simple_tag
@@ -110,6 +112,13 @@ def strip(totals: Sequence[int], open_: Sequence[int], top: int, label: str) -> 
 def meter(share: float, tone: str = "") -> SafeString:
     """Draw a share as a bar."""
     return meter_svg(share, tone)
+
+
+@register.simple_tag
+def address(query: str, name: str, value: str = "") -> str:
+    """Return `?…` with one parameter of the query set to the value, or left out."""
+    kept = [(key, old) for key, old in parse_qsl(query) if key != name]
+    return f"?{urlencode([*kept, (name, value)] if value else kept)}"
 
 
 @register.simple_tag(takes_context=True)

@@ -1,11 +1,14 @@
 """Tags for text that came from outside: `{% traced text %}` in a line, `{% traced_block %}` and `{% traced_json %}`."""
 
+import json
+
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentops.web.hostile import BLOCK_LIMIT, Revealed, cut_note, reveal
 from agentops.web.hostile_json import reveal_json
+from agentops.web.templatetags.look import glyph
 
 register = template.Library()
 LINE_LIMIT = 300
@@ -29,8 +32,30 @@ def traced_block(text: object, limit: int = BLOCK_LIMIT, total: int | None = Non
 
 @register.simple_tag
 def traced_json(text: object, limit: int = BLOCK_LIMIT, total: int | None = None) -> SafeString:
-    """Draw outside JSON as an indented block; what is not JSON appears as the text it is."""
-    return _block(reveal_json("" if text is None else str(text), limit), total)
+    """Draw outside JSON, text or already read, as an indented block; what is not JSON appears as the text it is."""
+    return _block(reveal_json(as_json(text), limit), total)
+
+
+@register.simple_tag
+def copy_json(value: object, label: str) -> SafeString:
+    """Draw a button that copies a value as JSON; one too big for a page is in the export alone."""
+    text = as_json(value)
+    if len(text) > BLOCK_LIMIT:
+        return SafeString("")
+    return format_html(
+        '<button class="button needs-script" type="button" data-kind="bare" data-size="small" data-copy="{}">{}'
+        "<span>{}</span></button>",
+        text,
+        glyph("copy"),
+        label,
+    )
+
+
+def as_json(value: object) -> str:
+    """Return text as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _block(shown: Revealed, total: int | None) -> SafeString:

@@ -12,4 +12,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("traces.api.urls")),
 ]
 
+handler400 = "agentops.web.errors.bad_request"
+handler403 = "agentops.web.errors.permission_denied"
+handler404 = "agentops.web.errors.not_found"
+handler500 = "agentops.web.errors.server_error"
 handler429 = "agentops.accounts.adapter.too_many"

@@ -8,7 +8,6 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from agentops.accounts.policy import requires
 from agentops.accounts.request import ProjectRequest
 
 HOSTILE_JSON = '{"target": "prod\u200b-db", "note": "\u202egnp.exe", "tool": "d\u0435lete_file", "html": "<b>bold</b>"}'
@@ -32,7 +31,6 @@ PATTERNS = [
 
 
 @require_GET
-@requires("view")
 def components(request: ProjectRequest) -> HttpResponse:
     return render(request, "console/components.html", sheet_context())
 

@@ -5,14 +5,12 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from agentops.accounts.policy import requires
 from agentops.web.templatetags.look import THEMES
 
 YEAR_S = 365 * 86_400
 
 
 @require_POST
-@requires("view")
 def set_theme(request: HttpRequest) -> HttpResponse:
     chosen = request.POST.get("theme", "")
     after = request.POST.get("next", "")

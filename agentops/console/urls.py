@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from agentops.console import audit, docs, health, overview, stream
+from agentops.console import audit, docs, health, overview, sheet, stream, theme
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -12,6 +12,8 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("stream", stream.stream, name="stream"),
     path("settings/audit", audit.audit, name="audit"),
+    path("components", sheet.components, name="components"),
+    path("theme", theme.set_theme, name="theme"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", docs.docs, name="docs"),
 ]

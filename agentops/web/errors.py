@@ -44,13 +44,17 @@ def _answer(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 
 
 def problem_page(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
-    """Render the page of an error. From 500 on it asks nothing of the database: that may be what failed."""
+    """Render the page of an error. From 500 on it asks nothing of the database: that may be what failed.
+
+    Its number leads to the log; a 404 has none, because what is foreign and what never was must look the same.
+    """
     title, words = WORDS[status]
+    is_numbered = status != HTTPStatus.NOT_FOUND
     context = {
         "status": status,
         "title": title,
         "words": detail or words,
-        "request_id": structlog.contextvars.get_contextvars().get("request_id", ""),
+        "request_id": structlog.contextvars.get_contextvars().get("request_id", "") if is_numbered else "",
     }
     template = "errors/plain.html" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "errors/problem.html"
     return render(request, template, context, status=status)

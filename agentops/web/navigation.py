@@ -9,13 +9,17 @@ from django.urls import NoReverseMatch, reverse
 
 @dataclass(frozen=True)
 class Item:
-    """One room. `phone` orders the three places of the phone's bottom bar, lowest first; 0 is never there."""
+    """One room. `phone` orders the three places of the phone's bottom bar, lowest first; 0 is never there.
+
+    `roles` spares others a click that would be refused; the page itself decides.
+    """
 
     group: str
     name: str
     url_name: str
     glyph: str
     phone: int = 0
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Entry:
     count: tuple[int, str, str] | None = None
 
 
+ADMIN = frozenset({"admin"})
+
 ITEMS = (
     Item("Watch", "Overview", "overview", "layout-dashboard", 1),
     Item("Watch", "Alerts", "alerts:list", "bell", 2),
@@ -39,8 +45,8 @@ ITEMS = (
     Item("Measure", "Detectors", "detectors:list", "radar"),
     Item("Set up", "Policies", "approvals:policies", "shield-check"),
     Item("Set up", "Channels", "notify:channels", "webhook"),
-    Item("Set up", "Members and keys", "accounts:members", "users"),
-    Item("Set up", "Audit", "audit", "scroll-text"),
+    Item("Set up", "Members and keys", "accounts:members", "users", roles=ADMIN),
+    Item("Set up", "Audit", "audit", "scroll-text", roles=ADMIN),
 )
 PHONE_PLACES = 3
 
@@ -51,7 +57,9 @@ counters: dict[str, Callable[[HttpRequest], Count | None]] = {}
 
 def entries(request: HttpRequest) -> list[Entry]:
     """Return what can be opened, in order. Costs what the registered counters cost, nothing by itself."""
-    urls = [(item, url) for item in ITEMS if (url := _url(item.url_name))]
+    role = getattr(getattr(request, "membership", None), "role", "")
+    items = [item for item in ITEMS if not item.roles or role in item.roles]
+    urls = [(item, url) for item in items if (url := _url(item.url_name))]
     here = max((url for _, url in urls if _contains(url, request.path)), key=len, default=None)
     return [Entry(item, url, url == here, _count(request, item)) for item, url in urls]
 

@@ -73,6 +73,8 @@ MATRIX: dict[str, Route] = {
     "/start": page(),
     "/stream": page(),
     "/settings/audit": page("view_audit"),
+    "/components": page(),
+    "/theme": page(ok={"POST": 302}, data={"theme": "dark"}),
     "/api/schema": api(ANY),
     "/api/docs": api(ANY),
     # traces: pages

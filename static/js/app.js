@@ -9,5 +9,6 @@ import "./live.js";
 import "./pulse.js";
 import "./new-rows.js";
 import "./steps.js";
+import "./calm.js";
 import "./filter.js";
 import "./keys.js";

@@ -12,6 +12,7 @@ from agentops.web import numbers
 
 register = template.Library()
 LONG_S = 600
+ONE_PLACE_BELOW = 0.1
 
 register.filter("duration", numbers.duration)
 register.filter("clock", numbers.clock)
@@ -26,6 +27,18 @@ register.filter("short_id", numbers.short_id)
 def total(counts: Mapping[str, int] | None) -> int:
     """Add up the counts of facets."""
     return sum((counts or {}).values())
+
+
+@register.filter
+def over(part: int, whole: int) -> float:
+    """Return a share between 0 and 1, for a meter; of nothing it is 0."""
+    return part / whole if whole else 0.0
+
+
+@register.filter
+def percent(share: float) -> str:
+    """Write a share as a number of percent, one place below ten."""
+    return f"{share * 100:.1f}" if share < ONE_PLACE_BELOW else f"{share * 100:.0f}"
 
 
 @register.filter

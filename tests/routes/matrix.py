@@ -69,8 +69,6 @@ MATRIX: dict[str, Route] = {
     "/readyz": public(),
     "/": page(),
     "/start": page(),
-    "/": page(),
-    "/start": page(),
     "/stream": page(),
     "/settings/audit": page("view_audit"),
     "/components": page(),

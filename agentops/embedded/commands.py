@@ -101,7 +101,8 @@ def _check_usage(command: str, arguments: list[str]) -> None:
     if command not in get_commands():
         raise UsageError(f"there is no command {command}: `manage.py help` lists them.")
     found = ManagementUtility(["manage.py"]).fetch_command(command)
-    found._called_from_command_line = True  # else it raises for its caller what it should say to a person
+    # Else it raises for its caller what it should say to a person.
+    found._called_from_command_line = True  # type: ignore[attr-defined]
     found.create_parser("manage.py", command).parse_args(arguments)
 
 

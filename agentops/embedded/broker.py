@@ -1,5 +1,6 @@
 """The embedded broker: a Valkey that listens on a socket only and keeps what it took on disk."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +40,10 @@ class Broker:
         }
         flags = [part for name, value in settings.items() for part in (f"--{name}", value)]
         return spawn([self.binary, *flags], on_parent_death=STOP_SIGNAL, output=output)
+
+    def forget(self) -> None:
+        """Throw away what is kept on disk, which may be broken. It holds wake-ups; the work itself is in Postgres."""
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def is_ready(self) -> bool:
         """Say whether the server answers and has loaded its data."""

@@ -15,8 +15,9 @@ from typing import Protocol
 from agentops.embedded.output import Lines, write_line
 from agentops.embedded.process import ServiceError, why_not
 
-STARTS_MAX = 5
-STARTS_WINDOW_S = 60.0
+# A part that dies this soon after its start will not get better by starting it for ever.
+YOUNG_S = 5.0
+YOUNG_DEATHS_MAX = 5
 TICK_S = 0.5
 POLL_S = 0.05
 
@@ -42,10 +43,13 @@ class Part:
     stop_timeout_s: float = 5.0
     # Parts of one stage stop together; the highest stage stops first.
     stage: int = 0
+    # What may help when it died right after its start.
+    mend: Callable[[], None] | None = None
     process: subprocess.Popen[bytes] | None = None
     said: deque[str] = field(default_factory=deque)
-    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=STARTS_MAX))
-    start_at: float | None = None
+    started_at: float = 0.0
+    start_again_at: float | None = None
+    young_deaths: int = 0
 
 
 class Supervisor:
@@ -77,13 +81,20 @@ class Supervisor:
         deadline = monotonic() + timeout_s
         while not part.is_ready(process):
             if process.poll() is not None:
-                self._pump(0)
-                raise ServiceError(why_not(process.returncode, "\n".join(part.said), part.name.capitalize()))
+                process = self._start_once_more(part, process.returncode)
             if monotonic() > deadline:
                 raise ServiceError(f"{part.name.capitalize()} was not ready within {timeout_s:.0f} s.")
             self._pump_for(POLL_S)
             if self.stop_asked:
                 raise StoppedError
+
+    def _start_once_more(self, part: Part, code: int) -> subprocess.Popen[bytes]:
+        self._pump(0)
+        if part.mend is None or part.young_deaths:
+            raise ServiceError(why_not(code, "\n".join(part.said), part.name.capitalize()))
+        part.young_deaths += 1
+        part.mend()
+        return self._launch(part)
 
     def run_once(self, name: str, launch: Launch) -> None:
         """Run a process to its end. Raises ServiceError when it fails, or StoppedError."""
@@ -114,18 +125,24 @@ class Supervisor:
         self._pump(0)
 
     def _look_after(self, part: Part) -> None:
-        now = monotonic()
         if part.process and part.process.poll() is not None:
-            code, part.process = part.process.returncode, None
-            if len(part.deaths) == STARTS_MAX and now - part.deaths[0] < STARTS_WINDOW_S:
-                raise ServiceError(f"{part.name} ended {STARTS_MAX + 1} times within a minute, so everything stops.")
-            recent = sum(now - death < STARTS_WINDOW_S for death in part.deaths)
-            part.deaths.append(now)
-            part.start_at = now + recent * TICK_S
-            write_line("agentops", f"{part.name} ended with code {code}; starting it again.")
-        if part.start_at is not None and now >= part.start_at:
-            part.start_at = None
+            self._note_death(part, part.process.returncode)
+        if part.start_again_at is not None and monotonic() >= part.start_again_at:
+            part.start_again_at = None
             self._launch(part)
+
+    def _note_death(self, part: Part, code: int) -> None:
+        part.process = None
+        if monotonic() - part.started_at >= YOUNG_S:
+            part.young_deaths = 0
+        elif part.young_deaths == YOUNG_DEATHS_MAX:
+            raise ServiceError(f"{part.name} ended {YOUNG_DEATHS_MAX + 1} times right after its start; all is stopped.")
+        else:
+            part.young_deaths += 1
+            if part.mend:
+                part.mend()
+        part.start_again_at = monotonic() + part.young_deaths * TICK_S
+        write_line("agentops", f"{part.name} ended with code {code}; starting it again.")
 
     def _launch(self, part: Part) -> subprocess.Popen[bytes]:
         lines = Lines(part.name)
@@ -133,7 +150,7 @@ class Supervisor:
             part.process = process = part.launch(output=lines.writing_end)
         finally:
             os.close(lines.writing_end)
-        part.said = lines.last
+        part.said, part.started_at = lines.last, monotonic()
         self._open[lines.fd] = lines
         self._selector.register(lines.fd, selectors.EVENT_READ)
         return process

@@ -43,7 +43,7 @@ def test_a_part_that_dies_again_and_again_ends_everything_with_one_sentence() ->
         except ServiceError as error:
             print(error)
     """)
-    assert answer.stdout == "part ended 6 times within a minute, so everything stops.\n", answer.stderr
+    assert answer.stdout == "part ended 6 times right after its start; all is stopped.\n", answer.stderr
     assert answer.stderr.count("ended with code 3; starting it again.") == 5
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.instance import Instance, manage, wait_until
@@ -95,7 +96,68 @@ def test_a_directory_that_cannot_be_written_is_one_clear_sentence(place: str) ->
     assert f"The data directory {place} cannot be used" in answer.stderr
 
 
-def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_services_are_used_and_not_started(fresh: Instance) -> None:
+    # Those of the tests themselves, with a database of its own.
+    server = os.environ["DATABASE_URL"]
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE named")
+    try:
+        fresh.start(DATABASE_URL=f"{server.rpartition('/')[0]}/named", BROKER_URL=os.environ["BROKER_URL"])
+        assert fresh.get("/api/v1/traces", key=fresh.credentials["api_key"]) == 200
+        assert not (fresh.data_dir / "pg").exists()
+        assert not (fresh.data_dir / "broker").exists()
+    finally:
+        fresh.stop()
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute("DROP DATABASE named WITH (FORCE)")
+
+
+def test_services_that_are_named_and_away_are_one_clear_sentence(tmp_path: Path) -> None:
+    fresh = Instance(tmp_path / "data")
+    fresh.launch(DATABASE_URL="postgresql://nobody@127.0.0.1:9/none", BROKER_URL=os.environ["BROKER_URL"])
+    assert fresh.process is not None
+    assert fresh.process.wait(30) == 1
+    assert "Postgres cannot be reached" in fresh.output.splitlines()[-1]
+    assert "Traceback" not in fresh.output
+
+
+def test_a_body_in_chunks_is_read_whole(running: Instance) -> None:
+    step = b'{"trace_id": "chunks", "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "tool_call"}'
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (step[:20], step[20:], b""))
+    answer = send_raw(running, b"Transfer-Encoding: chunked\r\n", chunks)
+    assert b'"accepted":1' in answer.replace(b" ", b""), answer
+
+
+def test_many_slow_bodies_keep_nobody_waiting(running: Instance) -> None:
+    slow = [open_request(running, b"Content-Length: 100000\r\n") for _ in range(60)]
+    begin = time.monotonic()
+    assert running.get("/readyz") == 200
+    assert time.monotonic() - begin < 5
+    for connection in slow:
+        connection.close()
+
+
+def open_request(instance: Instance, headers: bytes) -> socket.socket:
+    host, _, port = instance.url.removeprefix("http://").rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    key = instance.credentials["api_key"].encode()
+    before = (
+        b"POST /api/v1/traces HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    )
+    connection.sendall(before + b"Authorization: Bearer " + key + b"\r\n" + headers + b"\r\n")
+    return connection
+
+
+def send_raw(instance: Instance, headers: bytes, body: bytes) -> bytes:
+    with open_request(instance, headers) as connection:
+        connection.sendall(body)
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+    return answer
+
+
+def test_a_bad_option_is_wrong_usage(tmp_path: Path) -> None:
     answer = manage("up", "--data-dir", tmp_path, "--port", "many")
     assert answer.returncode == 2
     assert "invalid int value: 'many'" in answer.stderr
@@ -110,6 +172,16 @@ def test_what_is_killed_is_started_again(running: Instance, words: str) -> None:
     os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: any(new != pid for new in running.find(words)[:1]), 15), running.output
     assert wait_until(lambda: running.get("/readyz") == 200, 15), running.output
+
+
+@pytest.mark.crash
+def test_a_broker_with_broken_files_starts_empty(running: Instance) -> None:
+    manifest = next((running.data_dir / "broker").glob("*/*.manifest"))
+    manifest.write_text("nonsense")
+    pid = running.find("valkey-server")[0]
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: manifest.exists() and manifest.read_text() != "nonsense", 15), running.output
+    assert wait_until(lambda: running.find("valkey-server"), 15), running.output
 
 
 @pytest.mark.crash

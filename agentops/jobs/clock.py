@@ -1,5 +1,6 @@
 """The clock: one sweeper leads at a time and calls what is registered with @every; the others stand by."""
 
+import os
 import threading
 import time
 import zlib
@@ -14,6 +15,7 @@ from agentops.jobs.models import SEEN_EVERY, Process
 from agentops.jobs.registry import chores
 
 CHANNEL = "agentops"
+APPLICATION = "agentops clock "  # and the process id: who leads can be read off pg_stat_activity
 LOCK = zlib.crc32(b"agentops sweeper")
 TICK_S = 1.0
 LONGEST_PAUSE_S = 2.0
@@ -28,6 +30,7 @@ class Line:
     def __init__(self, raw: "psycopg.Connection[tuple[object, ...]]") -> None:
         self._raw = raw
         self.leads = False
+        self._raw.execute("SELECT set_config('application_name', %s, false)", [f"{APPLICATION}{os.getpid()}"])
         # A leader whose machine vanished must not hold the lock for hours.
         self._raw.execute("SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3")
         self._raw.execute(f"LISTEN {CHANNEL}")

@@ -22,6 +22,10 @@ FIRST_SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10
 FIRE_S = 6.0
 # A lease runs out after 10 s, and what is 2 s overdue is taken.
 SETTLE_WITHIN_S = 20.0
+LEADER = """
+    SELECT substr(application_name, 16)::int FROM pg_stat_activity JOIN pg_locks USING (pid)
+    WHERE locktype = 'advisory' AND granted AND application_name LIKE 'agentops clock %'
+"""
 JOBS_LEFT = "SELECT name, attempts, last_error FROM probe_probejob"
 
 
@@ -87,3 +91,28 @@ def test_with_the_broker_stopped_jobs_still_run_within_five_seconds(stack):
     ((count, longest_s),) = waits
     assert count > 50
     assert longest_s < 5
+
+
+def test_when_the_leading_sweeper_is_killed_another_leads_within_three_seconds(stack):
+    stack.wait_until_whole()
+    stack.wait_until(lambda: stack.query(LEADER), 5)
+    with stack.log.open("ab") as log:
+        second = stack.start("sweep", stdout=log, stderr=log)
+    try:
+        stack.wait_until(lambda: stack.query("SELECT 1 FROM jobs_process WHERE pid = %s", [second.pid]), 10)
+        first = stack.kill("sweeper")
+        stack.wait_until(lambda: stack.query(LEADER) not in ([], [(first,)]), 3)
+    finally:
+        second.terminate()
+    assert second.wait(5) == 0
+    stack.wait_until(lambda: stack.query(LEADER) not in ([], [(second.pid,)]), 5)
+
+
+def test_worker_and_sweeper_outlive_the_database(stack):
+    stack.wait_until_whole()
+    before = (stack.pid("worker"), stack.pid("sweeper"))
+    stack.kill("postgres")
+    stack.wait_until_whole()
+    stack.query("INSERT INTO probe_probejob (id, name, behaviour) VALUES (gen_random_uuid(), 'after', '')")
+    stack.wait_until(lambda: stack.query("SELECT 1 FROM probe_proberun WHERE name = 'after'"), 6)
+    assert (stack.pid("worker"), stack.pid("sweeper")) == before

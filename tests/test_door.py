@@ -1,0 +1,119 @@
+"""The one door of the web server: who answers, and what becomes of a body before anyone does."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentops import asgi
+from agentops.asgi import BODY_MAX_BYTES, Door, Message, Receive, Scope, Send
+
+Wanted = Callable[..., tuple[list[Message], list[Any]]]
+
+
+@pytest.fixture
+def ask() -> Wanted:
+    """Ask a door whose pages answer with the headers and the body they were given."""
+
+    def ask(
+        *parts: Message, path: str = "/", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> tuple[list[Message], list[Any]]:
+        sent: list[Message] = []
+        seen: list[Any] = []
+        waiting = list(parts)
+
+        async def receive() -> Message:
+            if not waiting:
+                await asyncio.sleep(60)
+            return waiting.pop(0)
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        def handler(name: str) -> asgi.Handler:
+            async def handle(scope: Scope, receive: Receive, _send: Send) -> None:
+                body = (await receive())["body"] if name == "pages" else b""
+                seen.extend([name, dict(scope["headers"]), body])
+
+            return handle
+
+        door = Door(pages=handler("pages"), streams=handler("streams"))
+        scope = {"type": "http", "path": path, "headers": list(headers)}
+        asyncio.run(door(scope, receive, send))
+        assert door.held_bytes == 0
+        return sent, seen
+
+    return ask
+
+
+def part(body: bytes, *, more: bool = False) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+@pytest.mark.parametrize(
+    ("path", "who"),
+    [
+        ("/stream", "streams"),
+        ("/stream/alerts", "streams"),
+        ("/", "pages"),
+        ("/streams", "pages"),
+        ("/a/stream", "pages"),
+    ],
+)
+def test_only_streams_go_to_the_asynchronous_side(ask: Wanted, path: str, who: str) -> None:
+    _, seen = ask(part(b""), path=path)
+    assert seen[0] == who
+
+
+def test_a_body_in_pieces_arrives_whole_with_its_length(ask: Wanted) -> None:
+    headers = ((b"transfer-encoding", b"chunked"), (b"accept", b"*/*"))
+    _, seen = ask(part(b"one", more=True), part(b"two", more=True), part(b""), headers=headers)
+    assert seen == ["pages", {b"accept": b"*/*", b"content-length": b"6"}, b"onetwo"]
+
+
+def test_half_a_body_whose_sender_went_away_is_nobodys_work(ask: Wanted) -> None:
+    sent, seen = ask(part(b'{"half":', more=True), {"type": "http.disconnect"})
+    assert (sent, seen) == ([], [])
+
+
+def test_a_body_beyond_the_limit_is_cut_one_byte_above_it_for_the_room_to_refuse(ask: Wanted) -> None:
+    megabytes = [part(b"x" * 1024 * 1024, more=True) for _ in range(40)]
+    _, seen = ask(*megabytes)
+    assert len(seen[2]) == BODY_MAX_BYTES
+
+
+def test_too_many_large_bodies_at_once_are_asked_to_come_again(ask: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "ALL_BODIES_MAX_BYTES", 10)
+    sent, seen = ask(part(b"x" * 11))
+    assert not seen
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"1") in sent[0]["headers"]
+    assert b'"status": 503' in sent[1]["body"]
+
+
+def test_a_body_that_stops_coming_is_given_up(ask: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "BODY_PAUSE_MAX_S", 0.01)
+    sent, seen = ask(part(b"x", more=True))
+    assert not seen
+    assert sent[0]["status"] == 408
+
+
+def test_a_header_with_an_underscore_cannot_pass_for_one_with_a_dash(ask: Wanted) -> None:
+    headers = ((b"x_forwarded_proto", b"https"), (b"x-forwarded-proto", b"http"))
+    _, seen = ask(part(b""), headers=headers)
+    assert seen[1] == {b"x-forwarded-proto": b"http", b"content-length": b"0"}
+
+
+def test_the_server_is_told_that_it_may_start_and_stop() -> None:
+    phases = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": next(phases)}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(asgi.application({"type": "lifespan"}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

@@ -20,11 +20,6 @@ PASSWORD = "correct horse battery"
 WRONG = "The email address and/or password you specified are not correct."
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def member():
     return make_membership(user=make_user("ada@example.com", PASSWORD))

@@ -18,8 +18,10 @@ CHANNEL = "agentops"
 APPLICATION = "agentops clock "  # and the process id: who leads can be read off pg_stat_activity
 LOCK = zlib.crc32(b"agentops sweeper")
 TICK_S = 1.0
+SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 2.0
 SLOW_CHORE_S = 1.0
+RETRY_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -64,20 +66,26 @@ class Clock(threading.Thread):
         self._stopped = stopped
         self._on_notice = on_notice
         self._next: dict[str, float] = {}
-        self._failures = 0
+        self._pause_s = SHORTEST_PAUSE_S
 
     def run(self) -> None:
         while not self._stopped.is_set():
             try:
                 with open_line() as line:
                     self._tick_for_ever(line)
-            except (Error, psycopg.Error, OSError) as error:
-                self._failures += 1
-                pause_s = min(LONGEST_PAUSE_S, 0.25 * 2**self._failures)
-                log.warning("clock_lost_postgres", error=type(error).__name__, failures=self._failures)
-                self._stopped.wait(pause_s)
+            except (Error, psycopg.Error) as error:
+                log.warning("clock_lost_postgres", error=type(error).__name__)
+                self._pause()
+            except Exception as error:
+                # A sweeper whose clock ended would look alive and do nothing.
+                log.exception("clock_failed", error=type(error).__name__)
+                self._pause()
             close_old_connections()
         connection.close()
+
+    def _pause(self) -> None:
+        self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
+        self._stopped.wait(self._pause_s)
 
     def _tick_for_ever(self, line: Line) -> None:
         while not self._stopped.is_set():
@@ -86,7 +94,7 @@ class Clock(threading.Thread):
             self._do("report", lambda: Process.objects.report("sweeper"), SEEN_EVERY.total_seconds())
             for name, chore in chores.items() if line.leads else ():
                 self._do(name, chore.run, chore.every_s)
-            self._failures = 0
+            self._pause_s = SHORTEST_PAUSE_S
             if line.wait(TICK_S):
                 self._on_notice()
 
@@ -100,6 +108,7 @@ class Clock(threading.Thread):
             act()
         except Exception as error:
             log.exception("chore_failed", chore=name, error=type(error).__name__)
+            self._next[name] = started + min(every_s, RETRY_S)
             close_old_connections()
         if (took_s := time.monotonic() - started) > SLOW_CHORE_S:
             log.warning("chore_slow", chore=name, took_s=round(took_s, 1))

@@ -50,7 +50,10 @@ class Claimer(threading.Thread):
             return run_due(self._kinds(), overdue_s=0.0 if publisher.is_pausing else OVERDUE_S, for_s=LOOK_EVERY_S)
         except Error as error:
             log.warning("claimer_lost_postgres", error=type(error).__name__)
-            return 0
+        except Exception as error:
+            # Handlers' errors are caught further down; this one would end the thread and leave a lame sweeper.
+            log.exception("claimer_failed", error=type(error).__name__)
+        return 0
 
 
 class Sweeper:

@@ -106,6 +106,20 @@ def test_a_chore_is_called_about_as_often_as_it_asked(monkeypatch, calls):
     assert 2 <= calls["it"] <= 4
 
 
+def test_a_rare_chore_that_fails_is_tried_again_soon(monkeypatch, calls):
+    def fail_once() -> None:
+        calls["it"] += 1
+        if calls["it"] == 1:
+            raise RuntimeError("told to")
+
+    monkeypatch.setattr(clock, "RETRY_S", 0.2)
+    monkeypatch.setattr(clock, "chores", {"rare": registry.Chore(fail_once, 3600)})
+    with ticking("one"):
+        assert within(5, lambda: calls["it"] >= 2)
+        time.sleep(0.5)
+    assert calls["it"] == 2
+
+
 def test_a_notice_reaches_the_clock(calls):
     told = threading.Event()
     with ticking("one", told):

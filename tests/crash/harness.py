@@ -69,7 +69,13 @@ class Stack:
             self.up.kill()
         if kind is None:
             assert code == 0, self.said()
-            self.wait_until(lambda: not self.processes(), 2)
+            self._expect_no_process()
+
+    def _expect_no_process(self) -> None:
+        end = time.monotonic() + 2
+        while (left := self.processes()) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not left, [(pid, _parent(pid), _command_line(pid)) for pid in left]
 
     @property
     def credentials(self) -> dict[str, Any]:

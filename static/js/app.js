@@ -10,5 +10,6 @@ import "./pulse.js";
 import "./new-rows.js";
 import "./steps.js";
 import "./calm.js";
+import "./neighbours.js";
 import "./filter.js";
 import "./keys.js";

@@ -35,7 +35,7 @@ const ACTIONS = {
   "[": () => click('a[rel="prev"]'),
   "]": () => click('a[rel="next"]'),
   ".": () => click("[data-live-show]"),
-  "/": () => document.querySelector(".filter input[type=search], [data-key='/']")?.focus(),
+  "/": () => (document.querySelector("[data-filter]") ?? document.querySelector("[data-key='/']"))?.focus(),
   "?": () => open("keys"),
   g: () => { chord = Date.now(); },
 };

@@ -20,7 +20,7 @@ async function refresh(list, state) {
   for (const row of await fetched(list)) {
     const shown = document.getElementById(row.id);
     if (!shown) fresh.push(row);
-    else if (shown.outerHTML !== row.outerHTML && !shown.contains(document.activeElement)) replace(shown, row);
+    else if (shown.outerHTML !== row.outerHTML) replace(shown, row);
   }
   state.fresh = fresh;
   announce(list, state);
@@ -28,8 +28,10 @@ async function refresh(list, state) {
 
 function replace(shown, row) {
   if (shown.ariaSelected) row.ariaSelected = shown.ariaSelected;
+  const hadFocus = shown.contains(document.activeElement);
   shown.replaceWith(row);
   window.htmx?.process(row);
+  if (hadFocus) row.querySelector("a")?.focus({ preventScroll: true });
 }
 
 function announce(list, state) {

@@ -30,6 +30,12 @@ def total(counts: Mapping[str, int] | None) -> int:
 
 
 @register.filter
+def spaced(span: str) -> str:
+    """Write `24h` as `24 h`."""
+    return f"{span[:-1]}{numbers.SPACE}{span[-1:]}"
+
+
+@register.filter
 def over(part: int, whole: int) -> float:
     """Return a share between 0 and 1, for a meter; of nothing it is 0."""
     return part / whole if whole else 0.0

@@ -69,15 +69,19 @@ def remember_device(request: HttpRequest, response: HttpResponseBase, email: str
     device = known_device(request, email) or secrets.token_hex(8)
     value = signing.dumps({"account": _account(email), "device": device}, salt=_SALT)
     secure = settings.SESSION_COOKIE_SECURE
-    response.set_cookie(DEVICE_COOKIE, value, max_age=DEVICE_AGE_S, httponly=True, samesite="Lax", secure=secure)
+    response.set_cookie(_cookie(), value, max_age=DEVICE_AGE_S, httponly=True, samesite="Lax", secure=secure)
 
 
 def known_device(request: HttpRequest, email: str) -> str:
     try:
-        said = signing.loads(request.COOKIES.get(DEVICE_COOKIE, ""), salt=_SALT, max_age=DEVICE_AGE_S)
+        said = signing.loads(request.COOKIES.get(_cookie(), ""), salt=_SALT, max_age=DEVICE_AGE_S)
     except signing.BadSignature:
         return ""
     return said["device"] if said["account"] == _account(email) else ""
+
+
+def _cookie() -> str:
+    return f"__Host-{DEVICE_COOKIE}" if settings.SESSION_COOKIE_SECURE else DEVICE_COOKIE
 
 
 def _account(email: str) -> str:

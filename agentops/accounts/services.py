@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from django.db import connection, transaction
 
@@ -17,6 +17,7 @@ __all__ = [
     "add_member",
     "change_role",
     "create_key",
+    "create_project",
     "disable_user",
     "first_start",
     "make_sign_in_link",
@@ -50,8 +51,7 @@ def first_start(*, url: str, save: Callable[[Credentials], None] | None = None) 
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('accounts.first_start'))")
         if Project.objects.exists():
             return None
-        project = Project.objects.create(slug="default", name="Default", environment="sandbox", is_sandbox=True)
-        audit.record("project.created", actor=SYSTEM, project=project, target=project)
+        project = create_project(slug="default", name="Default", environment="sandbox", is_sandbox=True)
         owner, owner_password = _person(project, "owner@localhost", "Owner", Role.ADMIN)
         _, approver_password = _person(project, "approver@localhost", "Approver", Role.APPROVER)
         key = create_key(project, by=owner, name="First key", scopes=Scope, lifetime=None)
@@ -65,6 +65,16 @@ def first_start(*, url: str, save: Callable[[Credentials], None] | None = None) 
         if save:
             save(credentials)
     return credentials
+
+
+@transaction.atomic
+def create_project(*, slug: str, name: str, by: User | None = None, **fields: Any) -> Project:
+    """Make a project with `by` as its first admin. Raises IntegrityError for a slug that is taken."""
+    project = Project.objects.create(slug=slug, name=name, **fields)
+    if by:
+        Membership.objects.create(project=project, user=by, role=Role.ADMIN)
+    audit.record("project.created", actor=by or SYSTEM, project=project, target=project)
+    return project
 
 
 def oldest_admin(project: Project | None = None) -> User | None:

@@ -3,8 +3,9 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -43,7 +44,7 @@ def member_add(request: ProjectRequest) -> HttpResponse:
     else:
         if added.token is None:
             return redirect("accounts:members")
-        return _members_page(request, AddMemberForm(), **_invitation(request, added.membership, added.token))
+        return _members_page(request, AddMemberForm(), **_invitation(added.membership, added.token))
     return _members_page(request, form, status=INVALID)
 
 
@@ -56,7 +57,7 @@ def member_invite(request: ProjectRequest, pk: UUID) -> HttpResponse:
     if token is None:
         messages.error(request, "This person has an account already and signs in with it.")
         return redirect("accounts:members")
-    return _members_page(request, AddMemberForm(), **_invitation(request, membership, token))
+    return _members_page(request, AddMemberForm(), **_invitation(membership, token))
 
 
 @require_POST
@@ -141,5 +142,5 @@ def _keys_page(request: ProjectRequest, form: KeyForm, status: int = 200, **more
     return render(request, "accounts/keys.html", {"keys": listed, "form": form, **more}, status=status)
 
 
-def _invitation(request: HttpRequest, membership: Membership, token: str) -> dict[str, Any]:
-    return {"invited": membership.user, "link": link_url(token, base_url=request.build_absolute_uri("/"))}
+def _invitation(membership: Membership, token: str) -> dict[str, Any]:
+    return {"invited": membership.user, "link": link_url(token, base_url=settings.ENV.agentops_public_url)}

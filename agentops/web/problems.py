@@ -12,11 +12,12 @@ from rest_framework import exceptions
 MEDIA_TYPE = "application/problem+json"
 # What programs call; everything else is a page. A program is answered 401, a person is sent to sign in.
 MACHINE_PATHS = ("/api/", "/v1/", "/healthz/", "/metrics")
+PAGES_AMONG_THEM = ("/api/docs",)
 NOT_FOUND = "Nothing is here."
 
 
 def is_machine(request: HttpRequest) -> bool:
-    return request.path_info.startswith(MACHINE_PATHS)
+    return request.path_info.startswith(MACHINE_PATHS) and request.path_info not in PAGES_AMONG_THEM
 
 
 def problem(
@@ -54,7 +55,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if not isinstance(exc, exceptions.APIException):
         return None
     wait = getattr(exc, "wait", None)
-    headers = {} if wait is None else {"Retry-After": str(int(wait) + 1)}
+    headers = {} if wait is None else {"Retry-After": str(wait)}
     return problem(exc.status_code, detail=str(exc.detail), headers=headers)
 
 

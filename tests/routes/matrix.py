@@ -74,7 +74,7 @@ MATRIX: dict[str, Route] = {
     "/components": page(),
     "/theme": page(ok={"POST": 302}, data={"theme": "dark"}),
     "/api/schema": api(ANY),
-    "/api/docs": api(ANY),
+    "/api/docs": page(),
     # traces: pages
     "/traces": page(),
     "/traces/<str:trace_id>": page(objects=a_trace),

@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 import warnings
+from socket import gethostname
 
 import structlog
 from celery import signals
@@ -27,7 +28,7 @@ def run_worker(concurrency: int) -> int:
     gc.collect()
     gc.freeze()
     worker = app.Worker(
-        hostname=f"agentops-{os.getpid()}@%h",
+        hostname=f"agentops-{os.getpid()}@{gethostname()}",
         pool="prefork",
         concurrency=concurrency,
         queues=queues,

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from agentops.accounts.models import Project
 from agentops.audit.verify import verify
 
 
@@ -16,8 +17,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         reports = verify()
+        names = {str(project.pk): f"project {project.slug}" for project in Project.objects.all()}
         for report in reports:
-            self.stdout.write(f"{report.chain}: {report.rows} rows, {report.problem or 'intact'}")
+            name = names.get(report.chain, report.chain)
+            self.stdout.write(f"{name}: {report.rows} rows, {report.problem or 'intact'}")
         bad = [report for report in reports if report.problem]
         self.stdout.write(f"{sum(report.rows for report in reports)} rows in {len(reports)} chains, {len(bad)} broken")
         if bad:

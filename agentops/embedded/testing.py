@@ -25,7 +25,8 @@ def run_tests(arguments: Sequence[str]) -> int:
     os.chdir(CHECKOUT)
     # A file stays in one process: what its tests share is started once.
     parallel = [] if _is_small(arguments) else ["-n", "2", "--dist", "loadfile"]
-    command = [sys.executable, "-m", "pytest", *parallel, *arguments]
+    # -rs: what was skipped says why.
+    command = [sys.executable, "-m", "pytest", "-rs", *parallel, *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - nothing of ours is left to do
 
 

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 from django.http import Http404
+from django.urls import reverse
 
 from agentops.accounts.models import Project
 from traces.ids import trace_key
@@ -141,6 +142,11 @@ class Step:
     @property
     def failed(self) -> bool:
         return bool(self.span.is_error) or self.span.event_type == "error"
+
+    @property
+    def api_url(self) -> str:
+        """Where the step can be read as it was sent."""
+        return reverse("traces-api:step", args=[self.trace.id_hex, self.span.span_id])
 
     @property
     def is_customer(self) -> bool:

@@ -13,7 +13,7 @@ from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, KeysetPage, keyset_page
 from agentops.web.pages import is_part_wanted, render_page
-from traces import queries, wire
+from traces import queries
 from traces.models import Session, Trace, TraceStatus
 from traces.queries import TraceFilters
 
@@ -71,12 +71,13 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
     trace = queries.trace_or_404(request.project, trace_id)
     chosen = queries.step_or_404(trace, request.GET["step"]) if request.GET.get("step") else None
     if chosen and is_part_wanted(request):
-        return render_page(request, "traces/trace.html", _detail(trace, chosen), partial="detail")
+        return render_page(request, "traces/trace.html", {"trace": trace, "chosen": chosen}, partial="detail")
     start = _window_start(request, trace, chosen)
     steps = queries.step_window(trace, start, WINDOW)
     following = start + len(steps)
     context = {
-        **_detail(trace, chosen),
+        "trace": trace,
+        "chosen": chosen,
         "steps": steps,
         "start": start,
         "previous": max(start - WINDOW, 0) if start else None,
@@ -84,11 +85,6 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
         "windows": range(0, trace.steps, WINDOW),
     }
     return render_page(request, "traces/trace.html", context, partial="steps")
-
-
-def _detail(trace: Trace, chosen: queries.Step | None) -> dict[str, Any]:
-    sent = wire.step_as_sent(chosen) if chosen else None
-    return {"trace": trace, "chosen": chosen, "sent": sent}
 
 
 def _window_start(request: HttpRequest, trace: Trace, chosen: queries.Step | None) -> int:

@@ -1,18 +1,25 @@
-/* Copies the value of data-copy, or the text of the element that data-copy-from names, and says so for a moment. */
+/* Copies the value of data-copy, the text of the element that data-copy-from names, or what data-copy-url answers, and
+   says so for a moment. */
 const SAID_MS = 1500;
 
 async function copy(button) {
-  const source = button.dataset.copyFrom ? document.getElementById(button.dataset.copyFrom) : null;
-  const text = source ? source.textContent : button.dataset.copy;
   const words = button.querySelector("span");
   const before = words?.textContent;
   try {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(await textOf(button.dataset));
     say(button, words, "Copied");
   } catch {
     say(button, words, "Not allowed");
   }
   setTimeout(() => say(button, words, before), SAID_MS);
+}
+
+async function textOf({ copy, copyFrom, copyUrl }) {
+  if (copyFrom) return document.getElementById(copyFrom).textContent;
+  if (!copyUrl) return copy;
+  const answer = await fetch(copyUrl);
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  return answer.text();
 }
 
 function say(button, words, text) {
@@ -21,6 +28,6 @@ function say(button, words, text) {
 }
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-copy], [data-copy-from]");
+  const button = event.target.closest("[data-copy], [data-copy-from], [data-copy-url]");
   if (button) copy(button);
 });

@@ -32,6 +32,11 @@ def a_trace(project: Project) -> dict[str, object]:
     return {"trace_id": Trace.objects.of(project).get().id_hex}
 
 
+def a_step(project: Project) -> dict[str, object]:
+    send(project, step(trace=f"trace of {project.slug}", span_id="the-span"))
+    return {"trace_id": Trace.objects.of(project).get().id_hex, "span_id": "the-span"}
+
+
 def a_session(project: Project) -> Session:
     send(project, step(session_id=f"session of {project.slug}"))
     return Session.objects.of(project).get()
@@ -84,6 +89,7 @@ MATRIX: dict[str, Route] = {
     "/api/v1/traces": api({"GET": "read", "POST": "ingest"}, ok={"GET": 200, "POST": 200}, data=ONE_STEP),
     "/api/v1/traces/<path:trace_id>": api(objects=a_trace),
     "/api/v1/traces/<path:trace_id>/steps": api(objects=a_trace),
+    "/api/v1/traces/<path:trace_id>/steps/<path:span_id>": api(objects=a_step),
     "/api/v1/traces/<path:trace_id>/export": api(objects=a_trace),
     "/api/v1/sessions": api(),
     "/api/v1/sessions/<path:session_id>": api(objects=lambda project: {"session_id": a_session(project).session_id}),

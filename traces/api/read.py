@@ -120,6 +120,14 @@ class StepList(ProjectView):
             raise serializers.ValidationError({"after": str(error)}) from None
 
 
+class StepDetail(ProjectView):
+    @extend_schema(responses=StepOut)
+    def get(self, request: Request, trace_id: str, span_id: str) -> Response:
+        """Return one step as it was sent. Three queries."""
+        trace = queries.trace_or_404(self.project, trace_id)
+        return Response(wire.step_as_sent(queries.step_or_404(trace, span_id)))
+
+
 class TraceExport(ProjectView):
     @extend_schema(responses={(200, "application/jsonl"): OpenApiTypes.STR})
     def get(self, request: Request, trace_id: str) -> StreamingHttpResponse:

@@ -8,6 +8,7 @@ app_name = "traces-api"
 urlpatterns = [
     path("traces", read.TraceList.as_view(), name="traces"),
     path("traces/<path:trace_id>/steps", read.StepList.as_view(), name="steps"),
+    path("traces/<path:trace_id>/steps/<path:span_id>", read.StepDetail.as_view(), name="step"),
     path("traces/<path:trace_id>/export", read.TraceExport.as_view(), name="export"),
     path("traces/<path:trace_id>", read.TraceDetail.as_view(), name="trace"),
     path("sessions", read.SessionList.as_view(), name="sessions"),

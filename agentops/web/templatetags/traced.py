@@ -8,7 +8,6 @@ from django.utils.safestring import SafeString
 
 from agentops.web.hostile import BLOCK_LIMIT, Revealed, cut_note, reveal
 from agentops.web.hostile_json import reveal_json
-from agentops.web.templatetags.look import glyph
 
 register = template.Library()
 LINE_LIMIT = 300
@@ -34,21 +33,6 @@ def traced_block(text: object, limit: int = BLOCK_LIMIT, total: int | None = Non
 def traced_json(text: object, limit: int = BLOCK_LIMIT, total: int | None = None) -> SafeString:
     """Draw outside JSON, text or already read, as an indented block; what is not JSON appears as the text it is."""
     return _block(reveal_json(as_json(text), limit), total)
-
-
-@register.simple_tag
-def copy_json(value: object, label: str) -> SafeString:
-    """Draw a button that copies a value as JSON; one too big for a page is in the export alone."""
-    text = as_json(value)
-    if len(text) > BLOCK_LIMIT:
-        return SafeString("")
-    return format_html(
-        '<button class="button needs-script" type="button" data-kind="bare" data-size="small" data-copy="{}">{}'
-        "<span>{}</span></button>",
-        text,
-        glyph("copy"),
-        label,
-    )
 
 
 def as_json(value: object) -> str:

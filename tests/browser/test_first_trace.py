@@ -1,0 +1,91 @@
+"""The way of a developer: sign in by the one-time link, see a run come in, open it, read what a step gave."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.crash.harness import Stack
+
+pytestmark = pytest.mark.browser
+
+RUN = {
+    "trajectory_id": "order-10428",
+    "steps": [
+        {"step_number": 1, "event_type": "human_gate", "agent": "user", "text": "Where is order 10428?"},
+        {
+            "step_number": 2,
+            "event_type": "tool_call",
+            "agent": "support-desk",
+            "tool_name": "get_order",
+            "tool_input": {"order_id": 10428},
+            "tool_output": {"status": "delivered", "note": "<script>alert(1)</script>"},
+        },
+    ],
+}
+
+
+def import_run(stack: Stack, path: Path, run: dict[str, object]) -> None:
+    path.write_text(json.dumps(run), encoding="utf-8")
+    command = stack.start("import", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, err = command.communicate(timeout=60)
+    assert out.splitlines()[-1] == "accepted 2 duplicate 0 rejected 0", err
+
+
+def test_a_run_comes_in_before_the_eyes_of_who_signed_in_by_the_link(
+    visit: Visit, stack: Stack, one_time_link: str, tmp_path: Path
+) -> None:
+    page = visit.page
+    page.goto(one_time_link)
+    visit.expect_accessible()
+    page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    visit.goto("/traces")
+    visit.expect_accessible()
+    page.wait_for_function("document.querySelector('[data-pulse]')?.textContent.includes('listening')")
+    import_run(stack, tmp_path / "run.jsonl", RUN)
+    page.get_by_role("button", name=re.compile("Show")).click()
+    page.get_by_role("link", name=re.compile("Where is order 10428")).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Where is order 10428?")
+    visit.expect_accessible()
+    page.locator(".step", has_text="get_order").click()
+    detail = page.locator("#detail")
+    expect(detail).to_contain_text("<script>alert(1)</script>")
+    expect(detail).to_contain_text("delivered")
+    assert "step=" in page.url
+    visit.expect_accessible()
+    page.reload()
+    expect(page.locator("#detail")).to_contain_text("delivered")
+
+
+PAGES = ["/", "/start", "/traces", "/sessions", "/settings/members", "/settings/keys", "/settings/audit", "/components"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_page_is_accessible_in_both_themes_and_widths(visit: Visit, theme: str, width: int) -> None:
+    visit.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    visit.page.set_viewport_size({"width": width, "height": 844})
+    visit.sign_in()
+    for path in PAGES:
+        visit.goto(path)
+        visit.expect_accessible()
+        across = visit.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert across <= 0, f"{path} scrolls sideways by {across} px at {width} px"
+
+
+def test_a_trace_is_read_by_keyboard_alone(visit: Visit, stack: Stack, tmp_path: Path) -> None:
+    import_run(stack, tmp_path / "run.jsonl", {**RUN, "trajectory_id": "by keyboard"})
+    visit.sign_in()
+    visit.goto("/traces/by%20keyboard")
+    visit.page.keyboard.press("j")
+    visit.page.keyboard.press("j")
+    expect(visit.page.locator("#detail")).to_contain_text("delivered")
+    visit.page.keyboard.press("?")
+    expect(visit.page.get_by_role("dialog")).to_be_visible()
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.get_by_role("dialog")).to_be_hidden()

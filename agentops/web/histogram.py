@@ -10,7 +10,7 @@ HEIGHT = 30
 
 def histogram_svg(counts: Sequence[tuple[int, int]]) -> SafeString:
     """Draw (traces, of which failed) over equal stretches of time, over the whole width, 30 high."""
-    scale = HEIGHT / max(1, *(total for total, _ in counts))
+    scale = HEIGHT / (max((total for total, _ in counts), default=0) or 1)
     label = f"{sum(total for total, _ in counts):,} traces, {sum(failed for _, failed in counts):,} of them failed"
     series = {"all": [total * scale for total, _ in counts], "failed": [failed * scale for _, failed in counts]}
     return _bars("histogram", label, len(counts), series)

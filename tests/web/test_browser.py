@@ -1,0 +1,111 @@
+"""What only a real browser can tell: accessibility, the theme, keys, and that no policy of the page is broken."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from playwright.sync_api import Browser, Page, Route
+
+from tests.builders import make_membership, signed_in
+from tests.traces.builders import send, step
+from tests.web.test_pages import hostile_steps
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
+    """Open an address as a signed-in admin; complaints in the console and requests to elsewhere fail the test."""
+    membership = make_membership()
+    cookie = signed_in(membership).cookies[settings.SESSION_COOKIE_NAME].value
+    problems: list[str] = []
+
+    def open_(address: str, **options: Any) -> Page:
+        context = browser.new_context(**options)
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+        context.route("**/stream", lambda route: route.fulfill(content_type="text/event-stream", body=""))
+        context.route(lambda url: not url.startswith(live_server.url), lambda route: outside(route, problems))
+        page = context.new_page()
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(live_server.url + address)
+        page.project = membership.project  # type: ignore[attr-defined]
+        return page
+
+    yield open_
+    assert problems == []
+
+
+def outside(route: Route, problems: list[str]) -> None:
+    problems.append(f"asked for {route.request.url}")
+    route.abort()
+
+
+def violations(page: Page) -> list[str]:
+    return [f"{found['id']}: {found['nodes'][0]['html']}" for found in Axe().run(page).response["violations"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_sheet_of_components(open_page: Open, theme: str) -> None:
+    page = open_page("/components", color_scheme=theme)
+    assert violations(page) == []
+    page.click("text=Stop the run…")
+    assert page.evaluate("document.activeElement.textContent") == "Keep it running"
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 800), (900, 800), (390, 844)], ids=str)
+def test_no_page_scrolls_sideways(open_page: Open, size: tuple[int, int]) -> None:
+    page = open_page("/traces", viewport={"width": size[0], "height": size[1]})
+    send(page.project, *hostile_steps(), *[step(n, "t-2") for n in range(1, 30)])  # type: ignore[attr-defined]
+    for address in ("/", "/traces", "/sessions", "/traces/t-1", "/start", "/settings/members", "/settings/keys"):
+        page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/", 3)[2] + address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], address
+
+
+def test_a_hostile_run_is_accessible_inert_and_read_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page("/traces")
+    send(page.project, *hostile_steps())  # type: ignore[attr-defined]
+    page.reload()
+    page.wait_for_selector("html[data-script] .row-link")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("html[data-script] .step")
+    page.keyboard.press("j")
+    page.wait_for_selector("#detail >> text=As sent")
+    assert "step=" in page.url
+    assert violations(page) == []
+    page.keyboard.press("J")
+    page.wait_for_selector("#detail >> text=error")
+    page.go_back()
+    page.wait_for_selector("#detail")
+    page.keyboard.press("?")
+    assert page.is_visible("dialog#keys")
+
+
+def test_a_theme_is_chosen_at_once_and_kept(open_page: Open) -> None:
+    page = open_page("/traces", color_scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.click("summary[aria-label='Account and theme']")
+    page.click("button[name=theme][value=dark]")
+    assert page.evaluate(ground) != before
+    dark = page.evaluate(ground)
+    page.reload()
+    assert page.evaluate(ground) == dark
+
+
+def test_everything_can_be_read_without_a_script(open_page: Open) -> None:
+    page = open_page("/traces", java_script_enabled=False)
+    send(page.project, *hostile_steps())  # type: ignore[attr-defined]
+    page.reload()
+    page.click(".row-link")
+    page.click(".step >> nth=1")
+    assert page.is_visible("#detail >> text=Thinking")
+    page.click("summary[aria-label='Account and theme']")
+    page.click("button[name=theme][value=dark]")
+    assert page.get_attribute("html", "data-theme") == "dark"

@@ -22,6 +22,12 @@ WITHOUT_DATA = {
 # These do to the tables what nobody should do before them.
 WITHOUT_MIGRATIONS = {"flush", "migrate", "showmigrations", "sqlmigrate"}
 OWNER_TIMEOUT_S = 120.0
+HELP = """\
+  up    start everything and say where it is: Postgres, broker, web, worker, sweeper
+  test  run the tests; takes pytest's arguments
+
+Every other command finds the services of a running `up`, or starts them for itself (--data-dir says which):
+"""
 
 
 class UsageError(Exception):
@@ -40,6 +46,9 @@ def run(arguments: list[str]) -> int:
             from agentops.embedded.testing import run_tests
 
             return run_tests(rest)
+        if command in {"help", "-h", "--help"} and not rest:
+            sys.stdout.write(HELP)
+            sys.stdout.flush()
         return _django(command, rest)
     except UsageError as error:
         return _fail(error, 2)

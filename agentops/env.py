@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     agentops_public_url: str = "http://127.0.0.1:8000"
     agentops_data_dir: str = ".agentops"
     agentops_retention_days: int = 90
+    agentops_outbound_allow: str = ""
     agentops_debug: bool = False
     agentops_trusted_proxies: int = 0
     agentops_log_format: Literal["auto", "json", "text"] = "auto"
@@ -50,6 +52,17 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
         return urlsplit(self.agentops_public_url).hostname or ""
 
     @property
+    def outbound_allow(self) -> tuple[tuple[IPv4Network | IPv6Network, int], ...]:
+        """Places in our own network that may be called although they are: networks, each with one port."""
+        return tuple(_place(place) for place in self.agentops_outbound_allow.replace(",", " ").split())
+
+    @property
+    def own_origins(self) -> frozenset[tuple[str, int]]:
+        """Host and port of this installation and of its services: no address that somebody typed leads there."""
+        urls = map(urlsplit, (self.agentops_public_url, self.database_url, self.broker_url))
+        return frozenset((url.hostname, url.port or DEFAULT_PORTS.get(url.scheme, 0)) for url in urls if url.hostname)
+
+    @property
     def socket_dir(self) -> Path:
         """Where the embedded services listen. The name of a Unix socket has at most 103 bytes on some systems."""
         path = self.data_dir / "run"
@@ -60,6 +73,16 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BROKER_SOCKET = "broker.sock"
+DEFAULT_PORTS = {
+    "http": 80,
+    "https": 443,
+    "postgres": 5432,
+    "postgresql": 5432,
+    "redis": 6379,
+    "rediss": 6379,
+    "amqp": 5672,
+    "amqps": 5671,
+}
 SECRETS_FILE = "secrets.json"
 SECRET_NAMES = ("agentops_secret_key", "agentops_audit_key", "agentops_encryption_key")
 
@@ -98,6 +121,7 @@ def _sentence(error: msgspec.ValidationError) -> str:
 
 
 def _check(env: Env) -> None:
+    _check_ports(env)
     url = urlsplit(env.agentops_public_url)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise SettingsError("AGENTOPS_PUBLIC_URL must look like https://agentops.example.com.")
@@ -107,6 +131,30 @@ def _check(env: Env) -> None:
         raise SettingsError("DATABASE_URL must start with postgresql:// and name a Postgres of version 15 or newer.")
     if env.broker_url and urlsplit(env.broker_url).scheme not in BROKER_SCHEMES:
         raise SettingsError(f"BROKER_URL must start with one of {', '.join(sorted(BROKER_SCHEMES))} and ://.")
+
+
+def _check_ports(env: Env) -> None:
+    for name in ("agentops_public_url", "database_url", "broker_url"):
+        try:
+            _ = urlsplit(getattr(env, name)).port
+        except ValueError:
+            raise SettingsError(f"{name.upper()} is not an address: its port must be a number.") from None
+    _ = env.outbound_allow
+
+
+def _place(text: str) -> tuple[IPv4Network | IPv6Network, int]:
+    network, _, port = text.rpartition(":")
+    try:
+        if ":" in network and "/" not in network and not network.startswith("["):
+            raise ValueError("an IPv6 address needs its prefix length or brackets")
+        place = ip_network(network.strip("[]")), int(port)
+        if not 0 < place[1] < 65_536:
+            raise ValueError("there is no such port")
+    except ValueError as error:
+        raise SettingsError(
+            f"AGENTOPS_OUTBOUND_ALLOW lists networks with a port, such as 10.1.0.0/16:8443; {text} is not one: {error}."
+        ) from None
+    return place
 
 
 BROKER_SCHEMES = {"redis", "rediss", "redis+socket", "amqp", "amqps"}

@@ -159,6 +159,9 @@ CACHES = {
 }
 TRUSTED_PROXIES = ENV.agentops_trusted_proxies
 AUDIT_KEY = ENV.agentops_audit_key or SECRET_KEY
+ENCRYPTION_KEY = ENV.agentops_encryption_key
+OUTBOUND_ALLOW = ENV.outbound_allow
+OUTBOUND_OWN_ORIGINS = ENV.own_origins
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_IDLE_S = 12 * 3600
 

@@ -45,7 +45,7 @@ def run(rng: random.Random, trace: str, start: datetime, *, is_over: bool, fails
     about = {"trace_id": trace, "session_id": f"s-{20_900 + order % 40}", "agent": agent, "environment": "production"}
     named = {"trace_name": name.format(n=order), "user": "Marta Kowalczyk", "release": "desk-2026.03.2"}
     steps = [{**about, **named, "event_type": "human_gate", "text": asked.format(n=order)}]
-    for turn in range(rng.choice((2, 3, 3, 4, 6, 11))):
+    for turn in range(rng.choice((2, 3, 3, 4, 6, 9))):
         steps.append({**about, **answer(rng, turn)})
         steps += [{**about, **call(rng)} for _ in range(rng.choice((1, 1, 2, 3)))]
     if waits:

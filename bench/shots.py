@@ -43,7 +43,7 @@ def main() -> None:
         for theme, page in pages(chromium, state, DESKTOP):
             for name, address in PAGES.items():
                 shoot(page, stack, address, folder / f"{name}-{theme}-1440.png")
-            shoot(page, stack, trace, folder / f"trace-{theme}-1440.png", choose=3)
+            shoot(page, stack, trace, folder / f"trace-{theme}-1440.png", choose='.step:has-text("get_order")')
         for theme, page in pages(chromium, state, PHONE):
             for name in ON_A_PHONE:
                 shoot(page, stack, {**PAGES, "trace": trace}[name], folder / f"{name}-{theme}-390.png")
@@ -79,11 +79,11 @@ def pages(chromium: Browser, state: str, size: dict[str, int]) -> Iterator[tuple
         context.close()
 
 
-def shoot(page: Page, stack: Stack, address: str, path: Path, choose: int | None = None) -> None:
+def shoot(page: Page, stack: Stack, address: str, path: Path, choose: str = "") -> None:
     page.goto(f"{stack.url}{address}")
     page.wait_for_selector("html[data-script]")
-    if choose is not None:
-        page.click(f".step >> nth={choose}")
+    if choose:
+        page.click(choose)
         page.wait_for_selector("#detail .facts")
     page.wait_for_timeout(700)  # the stream says hello, the pulse its first second
     page.screenshot(path=path)

@@ -28,7 +28,7 @@ function stored(message) {
 function heard({ kind, message }) {
   if (kind === "stored") stored(message);
   /* What happened while nobody listened is unknown: the lists read themselves again. */
-  if (kind === "hello") stored({ steps: 0 });
+  if (kind === "hello" || kind === "connected") stored({ steps: 0 });
   if (kind !== "stored") document.body.dispatchEvent(new CustomEvent("live-state", { detail: { kind, ...message }, bubbles: true }));
 }
 
@@ -52,13 +52,15 @@ function listen() {
     source.addEventListener("open", () => { failures = 0; tell("connected"); });
     source.addEventListener("hello", (event) => tell("hello", parsed(event)));
     source.addEventListener("stored", (event) => tell("stored", parsed(event)));
-    source.addEventListener("error", () => { source.close(); tell("lost"); ended(); });
+    source.addEventListener("error", () => { source.close(); ended(); });
   });
 }
 
 async function lead() {
   for (;;) {
     await listen();
+    /* The server ends a stream every few minutes; only one that does not come back at once is a loss. */
+    if (failures > 0) tell("lost");
     const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
     failures += 1;
     await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));

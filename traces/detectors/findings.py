@@ -1,0 +1,84 @@
+"""From hits to findings: new ones, those that grew, and on a replay those that are none any more."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from traces.detectors.base import Detector, Hit
+from traces.detectors.models import Finding, FindingState
+from traces.models import Span, Trace
+
+Hits = dict[tuple[str, str], Hit]  # by kind and onset span
+GROWS = ["severity", "state", "explanation", "next_step", "tool_name", "last_span_id", "last_number", "evidence"]
+
+
+def write_findings(trace: Trace, one: Detector, hits: Hits, *, is_replay: bool) -> list[UUID]:
+    """Write one detector's hits on a trace; return the ids of the findings that changed.
+
+    One query, none for a detector without hits outside a replay; up to three more where something changed.
+    """
+    if not hits and not is_replay:
+        return []
+    rows = Finding.objects.of(trace.project_id).filter(trace=trace, detector=one.name())
+    known = {(finding.kind, finding.onset_span_id): finding for finding in rows}
+    new = [key for key in hits if key not in known]
+    grown = [known[key] for key, hit in hits.items() if key in known and _grow(known[key], one, hit)]
+    gone = _retract(known, hits) if is_replay else []
+    made = Finding.objects.bulk_create(_make(trace, one, [hits[key] for key in new]))
+    Finding.objects.bulk_update([*grown, *gone], GROWS)
+    return [finding.pk for finding in [*made, *grown, *gone]]
+
+
+def _grow(finding: Finding, one: Detector, hit: Hit) -> bool:
+    """Give a finding what its newest hit says; return whether that is news."""
+    news = {
+        "severity": str(hit.severity or one.severity),
+        "state": FindingState.OPEN,
+        "explanation": hit.say,
+        "next_step": hit.next,
+        "tool_name": hit.tool or "",
+        "last_span_id": hit.last.span_id,
+        "last_number": hit.last.number,
+        "evidence": list(hit.evidence),
+    }
+    changed = any(getattr(finding, name) != value for name, value in news.items())
+    for name, value in news.items():
+        setattr(finding, name, value)
+    return changed
+
+
+def _retract(known: dict[tuple[str, str], Finding], hits: Hits) -> list[Finding]:
+    gone = [finding for key, finding in known.items() if key not in hits and finding.state == FindingState.OPEN]
+    for finding in gone:
+        finding.state = FindingState.RETRACTED
+    return gone
+
+
+def _make(trace: Trace, one: Detector, hits: list[Hit]) -> list[Finding]:
+    if not hits:
+        return []
+    times = _times(trace, {ref.span_id for hit in hits for ref in (hit.onset, hit.last)})
+    made = []
+    for hit in hits:
+        finding = Finding(
+            project_id=trace.project_id,
+            trace=trace,
+            detector=one.name(),
+            pattern=one.pattern,
+            kind=hit.kind,
+            onset_span_id=hit.onset.span_id,
+            onset_number=hit.onset.number,
+            onset_at=times[hit.onset.span_id][0],
+            received_at=times[hit.last.span_id][1],
+            backfill=trace.backfill,
+        )
+        _grow(finding, one, hit)
+        made.append(finding)
+    return made
+
+
+def _times(trace: Trace, span_ids: set[str]) -> dict[str, tuple[datetime, datetime]]:
+    rows: QuerySet[Span] = Span.objects.of(trace.project_id).filter(trace_day=trace.trace_day, trace_ref=trace)
+    found = rows.filter(span_id__in=span_ids).values_list("span_id", "started_at", "received_at")
+    return {span_id: (started_at, received_at) for span_id, started_at, received_at in found}

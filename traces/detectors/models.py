@@ -1,0 +1,119 @@
+"""What detectors found, what they remember of a trace, what a project set, and one alert job a finding."""
+
+from typing import ClassVar, Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+from agentops.accounts.models import Project
+from agentops.accounts.scoped import ProjectScopedQuerySet
+from agentops.jobs.models import Job
+from traces.detectors.base import Severity
+from traces.models import Trace
+
+SEVERITIES = [severity.value for severity in Severity]
+
+
+class FindingState(models.TextChoices):
+    OPEN = "open"
+    RETRACTED = "retracted"  # late steps showed that it was none
+
+
+class FindingQuerySet(ProjectScopedQuerySet["Finding"]):
+    def open(self) -> Self:
+        return self.filter(state=FindingState.OPEN)
+
+
+class Finding(models.Model):
+    """One failure that one detector recognised in one trace; it grows while the failure goes on."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, db_index=False)
+    detector = models.TextField()
+    pattern = models.TextField()
+    kind = models.TextField()
+    severity = models.TextField()
+    state = models.TextField(choices=FindingState, default=FindingState.OPEN)
+    explanation = models.TextField()
+    next_step = models.TextField(default="", db_default="")
+    tool_name = models.TextField(default="", db_default="")
+    onset_span_id = models.TextField()
+    onset_number = models.IntegerField()
+    last_span_id = models.TextField()
+    last_number = models.IntegerField()
+    evidence = ArrayField(models.TextField(), default=list)  # span ids, in step order
+    onset_at = models.DateTimeField()  # T0: when the failure began, by the sender's clock
+    received_at = models.DateTimeField()  # T2: when the step that gave it away reached us
+    detected_at = models.DateTimeField(db_default=Now())  # T4
+    backfill = models.BooleanField(default=False)
+
+    objects = FindingQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "trace", "detector", "kind", "onset_span_id"], name="finding_natural_key"
+            ),
+            models.CheckConstraint(condition=models.Q(severity__in=SEVERITIES), name="finding_severity_known"),
+            models.CheckConstraint(condition=models.Q(state__in=FindingState.values), name="finding_state_known"),
+        ]
+        indexes = [
+            # The findings of a project by pattern, newest first: lists, counts an hour.
+            models.Index(fields=["project", "pattern", "-detected_at"], name="finding_by_pattern"),
+            # The findings of a trace, and of the traces on a page.
+            models.Index(fields=["trace"], name="finding_by_trace"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pattern}: {self.explanation}"
+
+
+class DetectorState(models.Model):
+    """How far the detectors have read one trace, and what each remembers of it."""
+
+    trace = models.OneToOneField(Trace, primary_key=True, on_delete=models.CASCADE)
+    arrivals = models.IntegerField(default=0)  # the first place in the order of arrival that was not read
+    last_key = models.JSONField(null=True)  # where in step order the last step read stands
+    toolset = models.UUIDField(null=True)  # the one in force after it
+    states = models.JSONField(default=dict)  # {detector: {"fingerprint", "state"}}
+    coverage = models.JSONField(default=dict)  # {detector: [what could not be judged]}
+
+    def __str__(self) -> str:
+        return f"detectors of {self.trace_id}"
+
+
+class DetectorSettings(models.Model):
+    """What a project set for one detector: other thresholds than the built-in ones, or off."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
+    detector = models.TextField()
+    thresholds = models.JSONField(default=dict)
+    enabled = models.BooleanField(default=True)
+
+    objects = ProjectScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "detector"], name="detector_settings_natural_key")]
+
+    def __str__(self) -> str:
+        return self.detector
+
+
+class AlertJob(Job):
+    """Bring one finding under its alert; touched again when the finding grows or is retracted."""
+
+    kind: ClassVar[str] = "alert"
+    queue: ClassVar[str] = "detect"
+    natural_key: ClassVar[tuple[str, ...]] = ("finding",)
+
+    finding = models.OneToOneField(Finding, on_delete=models.CASCADE)
+
+    class Meta(Job.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return f"alert {self.finding_id}"

@@ -3,6 +3,7 @@
 Every arrow below may be lost without loss of work: the job row was committed with the fact, and the sweeper finds it.
 
     stored      → detect    a batch of steps is committed; look at the traces it touched
+    found       → alert     a detector recognised a failure; bring it under its alert
     quarantined → log       a job failed for good; say so
 """
 
@@ -20,10 +21,12 @@ class Pipeline(AppConfig):
 
     def ready(self) -> None:
         from agentops.jobs import registry, signals
+        from traces.detectors.signals import found
         from traces.signals import stored
 
         registry.discover()
         stored.connect(wake_detection)
+        found.connect(wake_alerting)
         signals.quarantined.connect(report_quarantine)
 
 
@@ -31,6 +34,12 @@ def wake_detection(job_ids: list[UUID], **_: Any) -> None:
     from agentops.jobs.wake import wake
 
     wake("detect", job_ids)
+
+
+def wake_alerting(job_ids: list[UUID], **_: Any) -> None:
+    from agentops.jobs.wake import wake
+
+    wake("alert", job_ids)
 
 
 def report_quarantine(kind: str, job_id: UUID, reason: str, **_: Any) -> None:

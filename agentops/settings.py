@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "agentops.jobs",
     "agentops.web",
     "traces",
+    "traces.detectors.apps.DetectorsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

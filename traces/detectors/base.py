@@ -6,7 +6,7 @@ No clock, no network, no database (import-linter checks it). The same steps give
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from inspect import cleandoc
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -18,6 +18,7 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+@dataclass_transform(frozen_default=True)
 class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of thresholds: numbers with the unit in the name, which a project may override."""
 

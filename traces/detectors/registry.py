@@ -11,21 +11,19 @@ import msgspec
 import traces.detectors as folder
 from traces.detectors.base import Detector
 
-NOT_DETECTORS = {"apps", "base", "evaluate", "fold", "models", "queries", "registry", "signals", "tasks"}
-
 
 @cache
 def all_detectors() -> tuple[type[Detector], ...]:
     """Return the detector classes, ordered by name."""
     found: dict[str, type[Detector]] = {}
     for info in pkgutil.iter_modules(folder.__path__):
-        if info.name in NOT_DETECTORS or info.ispkg:
+        if info.ispkg:
             continue
         module = import_module(f"{folder.__name__}.{info.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and "__is_detector__" in vars(value):
-                if found.setdefault(value.name(), value) is not value:
-                    raise LookupError(f"Two detectors are called {value.name()}.")
+            is_one = isinstance(value, type) and "__is_detector__" in vars(value)
+            if is_one and found.setdefault(value.name(), value) is not value:
+                raise LookupError(f"Two detectors are called {value.name()}.")
     return tuple(found[name] for name in sorted(found))
 
 

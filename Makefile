@@ -27,3 +27,4 @@ bench:  ## measured figures, printed as ratios
 
 crash:  ## longer seeded rounds of the crash tests
 	CRASH_ROUNDS=20 $(PY) manage.py test -m crash
+	PERMUTATIONS=10 $(PY) manage.py test tests/detectors/test_fold.py

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import QuerySet
 
 from traces.detectors.base import Detector
 from traces.detectors.findings import Hits, write_findings
@@ -28,47 +27,39 @@ class StateTooLargeError(Exception):
 def detect_trace(trace: Trace) -> list[UUID]:
     """Fold what is new in a trace; return the ids of the alert jobs. Runs inside the caller's transaction.
 
-    Five statements and one row for each new step. Steps that come late, and a detector whose code or thresholds are
-    not those of its saved state, are folded anew from the first step.
+    Four statements, a row for each new step, and three statements more for a detector with hits. Steps that come late,
+    and a detector whose code or thresholds are not those of its saved state, are folded anew from the first step.
     """
     saved = DetectorState.objects.filter(pk=trace.pk).first() or DetectorState(trace=trace)
-    detectors, outdated = _revive(trace, saved)
-    needs = frozenset().union(*(one.needs for one in detectors)) if detectors else frozenset()
+    plan = _plan(trace)
+    states = {kind.name(): _kept(saved, kind, plan[kind]) for kind in plan}
+    needs = frozenset().union(*(kind.needs for kind in plan))
     rows = in_step_order(trace)
     fresh = list(load(rows.filter(arrival__gte=saved.arrivals), needs))
-    if not fresh and not outdated:
+    is_outdated = bool(saved.arrivals) and None in states.values()
+    if not fresh and not is_outdated:
         return []
-    if _is_late(saved, fresh) or outdated:
+    if is_outdated or _is_late(saved, fresh):
         saved.arrivals, saved.last_key, saved.toolset = 0, None, None
-        detectors = [type(one)(**_overrides(trace).get(one.name(), {})) for one in detectors]
+        detectors = [kind(**thresholds) for kind, thresholds in plan.items()]
         return _fold(trace, saved, detectors, load(rows, needs), is_replay=True)
+    detectors = [kind(state=states[kind.name()], **thresholds) for kind, thresholds in plan.items()]
     return _fold(trace, saved, detectors, fresh, is_replay=False)
 
 
-def _revive(trace: Trace, saved: DetectorState) -> tuple[list[Detector], bool]:
-    """Return the detectors with their saved states, and whether one of them must start anew."""
-    overrides, off = _overrides(trace), set(_switched_off(trace))
-    revived: list[Detector] = []
-    outdated = False
-    for kind in all_detectors():
-        if kind.name() in off:
-            continue
-        thresholds = overrides.get(kind.name(), {})
-        kept = saved.states.get(kind.name())
-        is_current = kept is not None and kept["fingerprint"] == fingerprint(kind, thresholds)
-        outdated |= bool(saved.arrivals) and not is_current
-        state = msgspec.convert(kept["state"], kind.State) if is_current and kept else None
-        revived.append(kind(state=state, **thresholds))
-    return revived, outdated
+def _plan(trace: Trace) -> dict[type[Detector], dict[str, Any]]:
+    """Return the detectors that are on in the trace's project, with the thresholds that it overrides. One query."""
+    settings = {each.detector: each for each in DetectorSettings.objects.of(trace.project_id)}
+    chosen = {kind: settings.get(kind.name()) for kind in all_detectors()}
+    return {kind: one.thresholds if one else {} for kind, one in chosen.items() if one is None or one.enabled}
 
 
-def _overrides(trace: Trace) -> dict[str, dict[str, Any]]:
-    rows = DetectorSettings.objects.of(trace.project_id).values_list("detector", "thresholds")
-    return dict(rows)
-
-
-def _switched_off(trace: Trace) -> QuerySet[DetectorSettings, Any]:
-    return DetectorSettings.objects.of(trace.project_id).filter(enabled=False).values_list("detector", flat=True)
+def _kept(saved: DetectorState, kind: type[Detector], thresholds: dict[str, Any]) -> Any:
+    """Return what a detector remembers of the trace; None when it must start anew."""
+    kept = saved.states.get(kind.name())
+    if kept is None or kept["fingerprint"] != fingerprint(kind, thresholds):
+        return None
+    return msgspec.convert(kept["state"], kind.State)
 
 
 def _is_late(saved: DetectorState, fresh: list[Span]) -> bool:
@@ -78,7 +69,7 @@ def _is_late(saved: DetectorState, fresh: list[Span]) -> bool:
 def _fold(
     trace: Trace, saved: DetectorState, detectors: list[Detector], spans: Iterable[Span], *, is_replay: bool
 ) -> list[UUID]:
-    needs = frozenset().union(*(one.needs for one in detectors)) if detectors else frozenset()
+    needs = frozenset().union(*(one.needs for one in detectors))
     number = saved.last_key[4] if saved.last_key else 0
     reader = Reader(number=number, toolset=saved.toolset, needs=needs)
     hits: dict[str, Hits] = {one.name(): {} for one in detectors}
@@ -92,7 +83,7 @@ def _fold(
     if last is not None:
         saved.last_key = [*_key_to_json(key_of(last)), reader.number]
     saved.toolset = reader.toolset
-    _remember(saved, detectors, trace)
+    _remember(saved, detectors)
     saved.save()
     changed = [
         finding for one in detectors for finding in write_findings(trace, one, hits[one.name()], is_replay=is_replay)
@@ -103,15 +94,14 @@ def _fold(
     return jobs
 
 
-def _remember(saved: DetectorState, detectors: list[Detector], trace: Trace) -> None:
-    overrides = _overrides(trace)
+def _remember(saved: DetectorState, detectors: list[Detector]) -> None:
     saved.states, saved.coverage = {}, {}
     for one in detectors:
         state = msgspec.to_builtins(one.state)
         if len(msgspec.json.encode(state)) > STATE_BYTES:
             raise StateTooLargeError(f"{one.name()} keeps more than {STATE_BYTES} bytes of a trace.")
-        print_of_code = fingerprint(type(one), overrides.get(one.name(), {}))
-        saved.states[one.name()] = {"fingerprint": print_of_code, "state": state}
+        thresholds = msgspec.structs.asdict(one.thresholds)
+        saved.states[one.name()] = {"fingerprint": fingerprint(type(one), thresholds), "state": state}
         saved.coverage[one.name()] = list(one.coverage())
 
 

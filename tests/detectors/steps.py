@@ -1,0 +1,41 @@
+"""Builders for the steps a detector sees, and a run of one detector over them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from traces.detectors.base import Detector, Hit, Step
+from traces.ingest.record import content_hash
+from traces.ingest.step import arguments_hash
+
+HASHED: Any = object()
+
+
+def make_step(number: int, **fields: Any) -> Step:
+    """A tool call, unless said otherwise; `result=None` means that none was recorded."""
+    arguments = fields.pop("arguments", {"q": "x"})
+    result = fields.pop("result", "ok")
+    output = None if result is None else msgspec.json.encode(result)
+    values: dict[str, Any] = {
+        "span_id": f"span-{number}",
+        "number": number,
+        "event_type": "tool_call",
+        "at_s": float(number),
+        "tool_name": "search",
+        "arguments": arguments,
+        "arguments_hash": arguments_hash(arguments),
+        "result_hash": None if output is None else content_hash(output),
+        "result_size": None if output is None else len(output),
+        "result_preview": None if result is None else str(result)[:160],
+    }
+    return Step(**(values | fields))
+
+
+def hits(one: Detector, steps: Iterable[Step]) -> dict[tuple[str, str], Hit]:
+    """Return the last hit of each kind and onset."""
+    return {(hit.kind, hit.onset.span_id): hit for step in steps for hit in one.see(step)}
+
+
+def kinds(one: Detector, steps: Iterable[Step]) -> set[str]:
+    return {kind for kind, _ in hits(one, steps)}

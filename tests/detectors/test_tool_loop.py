@@ -62,6 +62,7 @@ def test_slightly_different_arguments_with_one_answer_are_a_loop() -> None:
         calls("queued", "running 10 %", "running 60 %", "done"),
         [make_step(i, arguments={"page": i}, result=f"page {i}") for i in range(1, 9)],
         [make_step(i, arguments={"id": i * 7919}, result="updated", risk="medium") for i in range(1, 9)],
+        [make_step(i, arguments={"id": i}, result="ok") for i in range(100, 140)],
         [
             *(make_step(i, is_error=True, error="timeout", result="timeout") for i in range(1, 3)),
             make_step(3, result="ok"),
@@ -72,6 +73,7 @@ def test_slightly_different_arguments_with_one_answer_are_a_loop() -> None:
         "polling that changes",
         "pagination",
         "one tool over many items",
+        "one tool over items whose numbers are alike",
         "retry, then success",
         "reading five things twice",
     ],

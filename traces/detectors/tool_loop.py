@@ -1,5 +1,6 @@
 """tool_loop: calls repeated without new information."""
 
+import re
 from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from functools import partial
@@ -10,6 +11,9 @@ from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step
 
 WRITES = {"medium", "high"}  # declared or set by policy; an unknown tool counts as a read
 ARGUMENT_CHARS = 400  # kept of a call's arguments to compare near-identical ones
+
+
+_ID = re.compile(r"\w*\d\w*")
 
 
 class Call(msgspec.Struct, array_like=True):
@@ -49,7 +53,7 @@ class ToolLoop(Detector):
         tool, arguments and result (`min_write_repeats` for a tool of known side effects that succeeded); the same
         error of one tool `min_errors` times in a row, whatever the arguments; a cycle over two to `max_period`
         calls, equal in arguments and results, gone through `min_cycles` times; or `min_unchanged` calls of one tool
-        in a row with near-identical arguments (`min_similarity`) and one result. Calls without a recorded result
+        in a row with near-identical arguments (`min_similarity`, and no other number or id) and one result. Calls without a recorded result
         need `min_repeats_blind` equal ones.
     Input: tool steps; model steps between them are ignored, a message from a person starts anew.
     Misses: results that carry a clock or a counter; loops longer than `max_period` calls; polling that is meant to
@@ -142,6 +146,8 @@ class ToolLoop(Detector):
     def _is_near(self, first: str, second: str) -> bool:
         if first == second:
             return True
+        if sorted(_ID.findall(first)) != sorted(_ID.findall(second)):
+            return False  # another number is another item, not another try
         return bool(SequenceMatcher(None, first, second, autojunk=False).ratio() >= self.thresholds.min_similarity)
 
     def _hit(self, kind: str, row: list[Call], say: Callable[[int], str], before: GoingOn | None) -> Hit:

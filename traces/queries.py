@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.http import Http404
 from django.urls import reverse
 
@@ -24,6 +24,7 @@ SLIM = (
     "input_tokens", "output_tokens", "context_tokens", "cost_usd", "output_size", "input_preview", "output_preview",
 )  # fmt: skip
 LAST = 2_147_483_647
+WORDS_REACH = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class TraceFilters:
     agent: str = ""
     status: str = ""
     tool: str = ""
+    words: str = ""  # free text, looked for in names, first words and the senders' ids of the last week
     since: datetime | None = None
     until: datetime | None = None
 
@@ -53,11 +55,21 @@ def traces(project: Project, filters: TraceFilters = TraceFilters()) -> QuerySet
         rows = rows.filter(status=filters.status)
     if filters.tool:
         rows = rows.filter(tool_names__contains=[filters.tool])
+    for word in filters.words.split():
+        rows = rows.filter(
+            Q(name__icontains=word) | Q(preview__icontains=word) | Q(external_trace_id__icontains=word),
+            received_at__gte=Now() - WORDS_REACH,
+        )
     if filters.since:
         rows = rows.filter(received_at__gte=filters.since)
     if filters.until:
         rows = rows.filter(received_at__lt=filters.until)
     return rows
+
+
+def trace_by_id(project: Project, text: str) -> Trace | None:
+    """Return the trace whose id of the wire or sender's own string this is. One query, none for an empty text."""
+    return Trace.objects.of(project).filter(trace_id=trace_key(text)[0]).first() if text else None
 
 
 def trace_or_404(project: Project, address: str) -> Trace:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -21,13 +22,16 @@ ROWS = 50
 WINDOW = 100  # steps drawn at once
 HISTOGRAM_BARS = 120
 DAY = timedelta(hours=24)
-FILTERS = ("session", "agent", "status", "tool")
+FILTERS = ("session", "agent", "status", "tool", "words")
+MAX_WORDS = 5
 
 
 @require_GET
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """List traces. Three queries; one for a part."""
+    """List traces; an id in the search field leads to its trace. Three queries; one for a part."""
     filters = read_filters(request)
+    if request.GET.get("q") and (found := queries.trace_by_id(request.project, filters.words)):
+        return redirect(found)
     page = page_of(request, queries.traces(request.project, filters))
     context: dict[str, Any] = {
         "page": page,
@@ -103,15 +107,19 @@ def page_of(request: HttpRequest, rows: Any) -> KeysetPage[Any]:
 
 
 def read_filters(request: HttpRequest) -> TraceFilters:
-    """Return the filters of the address, and of the free text `agent:desk tool:search` of the filter field."""
+    """Return the filters of the address, and of the field's `agent:desk tool:search and other words`."""
     given = {name: request.GET.get(name, "")[:200].replace("\x00", "") for name in FILTERS}
+    words: list[str] = given["words"].split()
     for word in request.GET.get("q", "")[:1000].replace("\x00", "").split():
         name, colon, value = word.partition(":")
         if colon and name in FILTERS:
             given[name] = value
+        else:
+            words.append(word)
     if given["status"] not in TraceStatus.values:
         given["status"] = ""
-    return TraceFilters(given["session"], given["agent"], given["status"], given["tool"])
+    chosen = given | {"words": " ".join(words[:MAX_WORDS])}
+    return TraceFilters(**{name: chosen[name] for name in FILTERS})  # type: ignore[arg-type]
 
 
 def _query(filters: TraceFilters) -> str:

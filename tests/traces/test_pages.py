@@ -185,4 +185,10 @@ def test_the_filter_field_reads_words_and_the_form_works_without_script(client: 
         content = client.get("/traces", query).content.decode()
         assert "/traces/" + member.project.trace_set.get(agent="desk").id_hex in content
         assert member.project.trace_set.get(agent="bot").id_hex not in content
+    words = client.get("/traces", {"q": "nothing like it"}).content.decode()
+    assert "No trace matches" in words
+    assert (
+        client.get("/traces", {"q": "a"}).headers["Location"]
+        == member.project.trace_set.get(agent="desk").get_absolute_url()
+    )
     assert client.get("/traces", {"after": "nonsense", "q": "x" * 5000 + "\x00", "status": "?"}).status_code == 200

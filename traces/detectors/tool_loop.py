@@ -53,8 +53,8 @@ class ToolLoop(Detector):
         tool, arguments and result (`min_write_repeats` for a tool of known side effects that succeeded); the same
         error of one tool `min_errors` times in a row, whatever the arguments; a cycle over two to `max_period`
         calls, equal in arguments and results, gone through `min_cycles` times; or `min_unchanged` calls of one tool
-        in a row with near-identical arguments (`min_similarity`, and no other number or id) and one result. Calls without a recorded result
-        need `min_repeats_blind` equal ones.
+        in a row with near-identical arguments (`min_similarity`, and no other number or id) and one result. Calls
+        without a recorded result need `min_repeats_blind` equal ones.
     Input: tool steps; model steps between them are ignored, a message from a person starts anew.
     Misses: results that carry a clock or a counter; loops longer than `max_period` calls; polling that is meant to
         wait is told from a loop only by its changing results.

@@ -8,12 +8,15 @@ import asyncio
 import json
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
+
+from agentops.env import SettingsError, read_env, require_secrets
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -130,6 +133,10 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
+try:
+    require_secrets(read_env())
+except SettingsError as error:
+    sys.exit(f"agentops: {error}")
 _wsgi: Any = get_wsgi_application()
 _pages: Any = WSGIMiddleware(_wsgi, workers=THREADS)
 _streams: Any = get_asgi_application()

@@ -160,6 +160,12 @@ def _place(text: str) -> tuple[IPv4Network | IPv6Network, int]:
 BROKER_SCHEMES = {"redis", "rediss", "redis+socket", "amqp", "amqps"}
 
 
+def require_secrets(env: Env) -> None:
+    """Raise SettingsError where a server would run on secrets that nobody gave and nobody keeps."""
+    if missing := [name.upper() for name in SECRET_NAMES if not getattr(env, name)]:
+        raise SettingsError(f"{', '.join(missing)} must be set, or `manage.py up` must have made {SECRETS_FILE}.")
+
+
 def _saved_secrets(data_dir: Path, names: list[str]) -> dict[str, str]:
     path = data_dir / SECRETS_FILE
     try:

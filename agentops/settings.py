@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = ENV.data_dir
 
 DEBUG = ENV.agentops_debug
-SECRET_KEY = ENV.agentops_secret_key or "not-started-yet: `up` makes the real one"
+# Commands that keep nothing get a key of their own; a server does not start without the real one (asgi.py).
+SECRET_KEY = ENV.agentops_secret_key or token_urlsafe(48)
 ALLOWED_HOSTS = [ENV.public_host, "127.0.0.1", "localhost", "[::1]"]
 ROOT_URLCONF = "agentops.urls"
 ASGI_APPLICATION = "agentops.asgi.application"

@@ -1,0 +1,41 @@
+"""The demo: exactly its looping runs have findings, no healthy one."""
+
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from agentops.console.demo_runs import HEALTHY, LOOPING
+from tests.builders import make_project
+from traces.detectors.fold import detect_trace
+from traces.detectors.models import Finding
+from traces.models import Trace
+
+pytestmark = pytest.mark.django_db
+
+
+def fill() -> None:
+    call_command("demo", stdout=io.StringIO(), stderr=io.StringIO())
+
+
+def test_exactly_the_looping_runs_have_findings() -> None:
+    make_project("default")
+    fill()
+    for trace in Trace.objects.all():
+        detect_trace(trace)
+    found = set(Finding.objects.open().values_list("trace__session__session_id", flat=True))
+    assert found == {f"demo-{name}" for name in LOOPING}
+    assert Trace.objects.count() == len(HEALTHY) + len(LOOPING)
+    assert not Finding.objects.filter(backfill=True).exists()
+
+
+def test_demo_data_says_that_it_is_demo_data() -> None:
+    make_project("default")
+    fill()
+    assert set(Trace.objects.values_list("environment", flat=True)) == {"demo"}
+    assert all(name.startswith("Demo: ") for name in Trace.objects.values_list("name", flat=True))
+
+
+def test_an_unknown_project_is_named() -> None:
+    with pytest.raises(CommandError, match="no project default"):
+        fill()

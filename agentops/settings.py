@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "agentops.accounts",
     "agentops.audit",
     "agentops.jobs",
+    "agentops.notify",
     "agentops.web",
     "traces",
     "traces.detectors.apps.DetectorsConfig",

@@ -54,7 +54,8 @@ _INSIDE = (".localhost", ".internal", ".local", ".localdomain", ".lan", ".home.a
 
 def check(address: Address) -> None:
     """Refuse what can be refused before the name is resolved. Raises OutboundError."""
-    if address.origin in _own_origins():
+    is_open = _is_usual(address) or any(port == address.port for _, port in settings.OUTBOUND_ALLOW)
+    if not is_open or address.origin in _own_origins():
         raise OutboundError(Reason.NOT_ALLOWED)
     if address.ip:
         check_all(address, [address.ip])
@@ -62,11 +63,16 @@ def check(address: Address) -> None:
 
 def check_all(address: Address, found: Iterable[IP]) -> None:
     """Refuse the address unless it may be called at every one of the IP addresses that its name has."""
-    plain = address.scheme == "https" and address.port in PORTS and not leads_inside(address.host)
+    usual = _is_usual(address)
     for ip in found:
         is_own = (str(unwrapped(ip)), address.port) in _own_origins()
-        if is_own or not (is_excepted(ip, address.port) or (plain and not is_denied(ip))):
+        if is_own or not (is_excepted(ip, address.port) or (usual and not is_denied(ip))):
             raise OutboundError(Reason.NOT_ALLOWED)
+
+
+def _is_usual(address: Address) -> bool:
+    """Whether the address needs no exception to be called where it is public."""
+    return address.scheme == "https" and address.port in PORTS and not leads_inside(address.host)
 
 
 def _own_origins() -> frozenset[tuple[str, int]]:

@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *sign_in_urlpatterns,
     path("", include("agentops.accounts.urls")),
     path("", include("agentops.console.urls")),
+    path("", include("agentops.notify.urls")),
     path("", include("traces.urls")),
     path("api/v1/", include("traces.api.urls")),
 ]

@@ -40,7 +40,8 @@ def drain(channel_id: UUID) -> timedelta | None:
     while (delivery := begin_next(channel_id)) is not None:
         begun = time.monotonic()
         folded = recording.folded_in(delivery)
-        outcome = attempt(delivery, more=len(folded))
+        envelope = Envelope(delivery.wire_id, delivery.content(), delivery.created_at, more=len(folded))
+        outcome = try_once(delivery.channel, envelope)
         took_s = time.monotonic() - begun
         recording.record(delivery, outcome, folded=folded, took_s=took_s, is_last=_is_last(delivery, outcome))
         if outcome.result in {Result.CHANNEL_FAILED, Result.GONE} or took_s > SLOW_S or time.monotonic() > end:
@@ -71,20 +72,20 @@ def begin_next(channel_id: UUID) -> Delivery | None:
     return Delivery.objects.select_related("channel").get(pk=delivery.pk)
 
 
-def attempt(delivery: Delivery, *, more: int) -> Outcome:
-    """Try once. Never raises, and says nothing that a secret could be in."""
-    channel = delivery.channel
+def try_once(channel: Channel, envelope: Envelope) -> Outcome:
+    """Send once. Never raises, and says nothing that a secret could be in."""
     kind = kinds().get(channel.kind)
     if kind is None:
         return Outcome(Result.CHANNEL_FAILED, "not installed")
     try:
-        return kind.send(channel, Envelope(delivery.wire_id, delivery.content(), delivery.created_at, more))
+        return kind.send(channel, envelope)
     except OutboundError as error:
         return Outcome(Result.CHANNEL_FAILED, error.reason.value)
     except UnreadableError:
         return Outcome(Result.CHANNEL_FAILED, "secret unreadable")
     except Exception as error:
-        log.error("delivery_broke", channel=str(channel.pk), delivery=str(delivery.pk), error=describe(error))  # noqa: TRY400 - a traceback may hold secrets
+        # Without the traceback: a secret may be in it.
+        log.error("delivery_broke", channel=str(channel.pk), message=envelope.id, error=describe(error))  # noqa: TRY400
         return Outcome(Result.MESSAGE_REFUSED, "cannot be sent")
 
 

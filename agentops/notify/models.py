@@ -222,6 +222,11 @@ class FeedItem(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    @property
+    def is_link(self) -> bool:
+        """Whether its address is a page of ours; one that leads elsewhere is never a link."""
+        return self.url.startswith("/") and not self.url.startswith(("//", "/\\"))
+
 
 class FeedMark(models.Model):
     """Up to when a member has read everything."""

@@ -39,6 +39,7 @@ ITEMS = (
     Item("Watch", "Alerts", "alerts:list", "bell", 2),
     Item("Watch", "Approvals", "approvals:list", "hand", 3),
     Item("Watch", "Runs", "runs:list", "play"),
+    Item("Watch", "Feed", "notify:feed", "inbox"),
     Item("Explore", "Sessions", "traces:sessions", "messages-square", 5),
     Item("Explore", "Traces", "traces:list", "list-tree", 4),
     Item("Measure", "MTTD and drills", "alerts:mttd", "timer"),

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
+from agentops.notify.models import FeedItem
 from tests.builders import make_key, make_membership, make_user
+from tests.notify.builders import make_channel
 from tests.routes.route import ANY, Route, api, page, public
 from tests.traces.builders import send, step
 from traces.models import Session, Trace
@@ -27,6 +29,15 @@ def a_link(project: Project) -> dict[str, object]:
     return {"token": make_link(user, purpose=LinkPurpose.SIGN_IN, lifetime=timedelta(minutes=1))}
 
 
+def a_channel(project: Project) -> dict[str, object]:
+    return {"pk": make_channel(project, "https://127.0.0.1/").pk}
+
+
+def a_feed_item(project: Project) -> dict[str, object]:
+    item = FeedItem.objects.create(project=project, key="alert:1", kind="alert.opened", severity="high", title="a loop")
+    return {"item": item.pk}
+
+
 def a_trace(project: Project) -> dict[str, object]:
     send(project, step(trace=f"trace of {project.slug}"))
     return {"trace_id": Trace.objects.of(project).get().id_hex}
@@ -46,6 +57,8 @@ A_PASSWORD = "long-and-never-used-before"
 NEW_PASSWORD = {"new_password1": A_PASSWORD, "new_password2": A_PASSWORD}
 NEW_MEMBER = {"email": "new@example.com", "role": "viewer"}
 NEW_KEY = {"name": "ci", "scopes": ["ingest"], "expires": "30"}
+
+NEW_CHANNEL = {"name": "hooks", "url": "https://hooks.example.com/"}
 
 ONE_STEP = {"trace_id": "t", "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "error"}
 
@@ -80,6 +93,20 @@ MATRIX: dict[str, Route] = {
     "/theme": page(ok={"POST": 302}, data={"theme": "dark"}),
     "/api/schema": api(ANY),
     "/api/docs": page(),
+    # notify
+    "/feed": page(),
+    "/feed/read": page(ok={"POST": 302}, data=a_feed_item),
+    "/settings/channels": page(),
+    "/settings/channels/add": page("manage_channels", ok={"GET": 200, "POST": 200}, data=NEW_CHANNEL),
+    "/settings/channels/<uuid:pk>": page(objects=a_channel),
+    "/settings/channels/<uuid:pk>/edit": page(
+        "manage_channels", ok={"GET": 200, "POST": 200}, objects=a_channel, data=NEW_CHANNEL
+    ),
+    "/settings/channels/<uuid:pk>/test": page("manage_channels", ok={"POST": 302}, objects=a_channel),
+    "/settings/channels/<uuid:pk>/pause": page("manage_channels", ok={"POST": 302}, objects=a_channel),
+    "/settings/channels/<uuid:pk>/resume": page("manage_channels", ok={"POST": 302}, objects=a_channel),
+    "/settings/channels/<uuid:pk>/secret": page("manage_channels", ok={"POST": 200}, objects=a_channel),
+    "/settings/channels/<uuid:pk>/delete": page("manage_channels", ok={"GET": 200, "POST": 302}, objects=a_channel),
     # traces: pages
     "/traces": page(),
     "/traces/<str:trace_id>": page(objects=a_trace),

@@ -55,6 +55,10 @@ class Outcome:
     status: str
     retry_after_s: float | None = None
 
+    @property
+    def is_delivered(self) -> bool:
+        return self.result is Result.DELIVERED
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:

@@ -1,0 +1,45 @@
+"""The form of a channel, made from the fields that its kind names."""
+
+from typing import Any
+
+from django import forms
+
+from agentops.notify.channels.base import FieldError, Kind
+from agentops.notify.configure import hints
+from agentops.notify.models import Channel
+
+LONGEST = 2_000
+
+
+class ChannelForm(forms.Form):
+    name = forms.CharField(label="Name", max_length=120)
+
+    def __init__(self, kind: Kind, *args: Any, channel: Channel | None = None, **kwargs: Any) -> None:
+        if channel:
+            kwargs["initial"] = {"name": channel.name, **channel.config}
+        super().__init__(*args, **kwargs)
+        self.kind = kind
+        saved = hints(channel) if channel else {}
+        for field in kind.fields:
+            self.fields[field.name] = forms.CharField(
+                label=field.label,
+                required=field.is_required,
+                max_length=LONGEST,
+                widget=forms.PasswordInput({"autocomplete": "off"}) if field.is_secret else forms.TextInput(),
+                help_text=f"saved, ends in {saved[field.name]}; empty keeps it" if field.name in saved else field.help,
+            )
+        if any(field.is_secret and field.name in saved for field in kind.fields):
+            self.fields["forget"] = forms.BooleanField(label="Remove what is saved", required=False)
+
+    def clean(self) -> dict[str, Any]:
+        for field in self.kind.fields:
+            if typed := self.cleaned_data.get(field.name):
+                try:
+                    self.cleaned_data[field.name] = field.check(typed)
+                except FieldError as error:
+                    self.add_error(field.name, str(error))
+        return self.cleaned_data
+
+    def values(self) -> dict[str, str]:
+        """What was typed for the kind's own fields, checked."""
+        return {field.name: self.cleaned_data.get(field.name, "") for field in self.kind.fields}

@@ -1,7 +1,6 @@
 """Pages of traces and sessions with hostile content in every field; sizes and queries are in tests/traces."""
 
 import re
-from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -54,7 +53,7 @@ def check(html: str) -> None:
     assert "49" not in "".join(reader.chips)
 
 
-@pytest.mark.parametrize("address", ["/", "/traces", "/sessions", "/start", f"/traces?q=agent:{uuid4()}"])
+@pytest.mark.parametrize("address", ["/", "/traces", "/sessions", "/start", "/traces?q=agent:nobody"])
 def test_lists_draw_hostile_text_as_text(client: Client, project: Project, address: str) -> None:
     send(project, *hostile_steps())
     check(client.get(address).content.decode())

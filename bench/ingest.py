@@ -1,0 +1,158 @@
+"""Ingest: native steps posted in batches of 512, durable when answered, beside bare COPY of the same rows."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from agentops.env import Env
+from bench import machine
+from bench.figures import Figure, median, quantile
+from bench.load import Client
+from tests.instance import CHECKOUT, Instance, clean_environment
+
+ROUNDS, SECONDS, CLIENTS = 3, 4.0, 3
+FRESH_POSTS = 60
+SIZES = """
+SELECT (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('traces_span'))::float8,
+       (pg_current_wal_lsn() - '0/0')::float8
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one stretch of posting or copying came to."""
+
+    spans: int
+    spans_a_second: float
+    took_s: list[float]
+    cpu_s: dict[str, float]  # by part: web, postgres, worker, sweeper
+    disk_bytes: float
+    wal_bytes: float
+
+    def cpu(self, *parts: str) -> float:
+        """Return CPU seconds for each 1,000 spans."""
+        return sum(self.cpu_s[part] for part in parts) / self.spans * 1_000
+
+
+class Bench:
+    """A running installation that is measured from outside."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.key = instance.credentials["api_key"]
+        words = {
+            "web": "uvicorn",
+            "postgres": "/postgres -D",
+            "worker": "manage.py worker",
+            "sweeper": "manage.py sweep",
+        }
+        self.parts = {name: instance.find(command)[0] for name, command in words.items()}
+
+    def post(self, *options: str) -> Run:
+        return self._run("bench.load", self.instance.url, self.key, str(SECONDS), *options)
+
+    def copy(self) -> Run:
+        return self._run("bench.limit", str(SECONDS))
+
+    def _run(self, module: str, *arguments: str) -> Run:
+        environment = clean_environment(
+            AGENTOPS_DATA_DIR=str(self.instance.data_dir), DJANGO_SETTINGS_MODULE="agentops.settings"
+        )
+        clients = [self._start([sys.executable, "-m", module, *arguments], environment) for _ in range(CLIENTS)]
+        for client in clients:
+            assert client.stdout.readline() == "ready\n", "a client did not start"
+        cpu, sizes, began = self._cpu(), self._sizes(), time.monotonic()
+        for client in clients:
+            client.stdin.write("go\n")
+            client.stdin.flush()
+        answers = [json.loads(client.stdout.readline()) for client in clients]
+        took = time.monotonic() - began
+        for client in clients:
+            client.communicate()
+        spans = sum(answer["spans"] for answer in answers)
+        grown = [after - before for after, before in zip(self._sizes(), sizes, strict=True)]
+        spent = {part: after - cpu[part] for part, after in self._cpu().items()}
+        posts = [one for answer in answers for one in answer.get("took_s", [])]
+        return Run(spans, spans / took, posts, spent, *grown)
+
+    def _start(self, command: list[str], environment: dict[str, str]) -> Any:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        return subprocess.Popen(command, cwd=CHECKOUT, env=environment, text=True, **pipes)
+
+    def _cpu(self) -> dict[str, float]:
+        return {part: machine.cpu_s(pid) for part, pid in self.parts.items()}
+
+    def _sizes(self) -> tuple[float, float]:
+        with self.connect() as connection:
+            found = connection.execute(SIZES).fetchone()
+            assert found
+            return found
+
+    def connect(self) -> "psycopg.Connection[Any]":
+        sockets = Env(agentops_data_dir=str(self.instance.data_dir)).socket_dir
+        return psycopg.connect(host=str(sockets), dbname="agentops", user="agentops")
+
+    def freshness_s(self) -> list[float]:
+        """Return how long it took, again and again on an idle server, from sending a step to reading it back."""
+        client, took = Client(self.instance.url, self.key), []
+        for _ in range(FRESH_POSTS):
+            trace = uuid4().hex
+            step = {"trace_id": trace, "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "error"}
+            began = time.monotonic()
+            client.post(json.dumps(step).encode())
+            assert client.ask("GET", f"/api/v1/traces/{trace}")["steps"] == 1
+            took.append(time.monotonic() - began)
+        return took
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="agentops-bench-") as home:
+        instance = Instance(Path(home) / "data")
+        try:
+            instance.start()
+            yield Bench(instance)
+        finally:
+            instance.stop()
+
+
+def run() -> Iterator[Figure]:
+    with bench() as measured:
+        measured.post()  # connections, caches, partitions
+        rounds = [(measured.copy(), measured.post(), measured.post("--gzip")) for _ in range(ROUNDS)]
+        freshness = [took * 1_000 for took in measured.freshness_s()]
+    copies, plain, packed = map(list, zip(*rounds, strict=True))
+    for name, runs in (("plain", plain), ("gzip", packed)):
+        yield from (Figure(f"{name}: {what}", *rest) for what, *rest in speed(runs, copies))
+    yield Figure("on disk, indexes included", *each(plain, copies, "disk_bytes"))
+    yield Figure("write-ahead log", *each(plain, copies, "wal_bytes"))
+    yield Figure("one step: POST, then read through the API, p50", quantile(freshness, 0.5), "ms")
+    yield Figure("one step: POST, then read through the API, p99", quantile(freshness, 0.99), "ms")
+
+
+def speed(runs: list[Run], copies: list[Run]) -> Iterator[tuple[Any, ...]]:
+    """Yield the figures of one way to post: name, value, unit and, where there is one, the limit."""
+    posts = [took * 1_000 for run in runs for took in run.took_s]
+    unit = "s/1,000 spans"
+    yield "durable", median(r.spans_a_second for r in runs), "spans/s", median(r.spans_a_second for r in copies)
+    yield "CPU of web", median(r.cpu("web") for r in runs), unit
+    yield "CPU of Postgres", median(r.cpu("postgres") for r in runs), unit, median(r.cpu("postgres") for r in copies)
+    yield "CPU of worker and sweeper", median(r.cpu("worker", "sweeper") for r in runs), unit
+    yield "a POST of 512 steps, p50", quantile(posts, 0.5), "ms"
+    yield "a POST of 512 steps, p99", quantile(posts, 0.99), "ms"
+
+
+def each(runs: list[Run], copies: list[Run], name: str) -> tuple[float, str, float]:
+    """Return bytes for each span: ours, the unit, those of the bare copy."""
+    ours, least = (sum(getattr(run, name) for run in some) / sum(run.spans for run in some) for some in (runs, copies))
+    return ours, "bytes/span", least

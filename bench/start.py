@@ -1,0 +1,49 @@
+"""Start: from nothing to ready, from a stop to ready, and the memory of the idle product after a minute."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import machine
+from bench.figures import Figure, median
+from tests.instance import Instance
+
+WARM_STARTS = 3
+IDLE_S = 60.0
+
+
+def run() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory(prefix="agentops-bench-") as home:
+        instance = Instance(Path(home) / "data")
+        try:
+            yield Figure("first start, environment installed", started_s(instance), "s")
+            starts, stops = [], []
+            for _ in range(WARM_STARTS):
+                stops.append(instance.stop())
+                starts.append(started_s(instance))
+            yield Figure("start on a data directory that is there", median(starts), "s")
+            yield Figure("stop", median(stops), "s")
+            yield from idle(instance)
+        finally:
+            instance.stop()
+
+
+def started_s(instance: Instance) -> float:
+    began = time.monotonic()
+    instance.start()
+    return time.monotonic() - began
+
+
+def idle(instance: Instance) -> Iterator[Figure]:
+    """Yield what nobody's use costs."""
+    pids = list(instance.processes())
+    assert instance.process
+    time.sleep(IDLE_S)
+    yield Figure("memory of the idle product", machine.pss_mb(pids), "MB PSS")
+    for name, words in machine.PARTS.items():
+        yield Figure(f"  of it {name}", machine.pss_mb(machine.tree(instance.find(words)[0])), "MB PSS")
+    before = machine.cpu_s(instance.process.pid)
+    time.sleep(IDLE_S / 2)
+    used = machine.cpu_s(instance.process.pid) - before
+    yield Figure("CPU of the idle product", used / (IDLE_S / 2) * 100, "% of one core")

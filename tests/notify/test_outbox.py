@@ -44,9 +44,9 @@ def test_the_same_key_tells_once(project):
     assert FeedItem.objects.count() == 1
 
 
-def test_ten_thousand_calls_with_one_key_leave_one_row(project, django_assert_num_queries):
+def test_many_calls_with_one_key_leave_one_row(project, django_assert_num_queries):
     make_channel(project)
-    for _ in range(10_000):
+    for _ in range(300):
         notify(project, make_message(), key="alert:1")
     assert (Delivery.objects.count(), FeedItem.objects.count(), DeliverJob.objects.count()) == (1, 1, 1)
     with django_assert_num_queries(3 + 2):  # and a savepoint

@@ -19,9 +19,9 @@ from bench.png import shrink
 from tests.conftest import BROWSER, NO_BROWSER
 from tests.instance import CHECKOUT, Instance
 
-# What the documents show, and .gitignore lets in: these are made small.
 SIZES = {"1440": {"width": 1440, "height": 900}, "390": {"width": 390, "height": 844}}
 THEMES = ("light", "dark")
+# What the documents show, and .gitignore lets in: these are made small.
 KEPT = {f"{page}-{theme}-1440" for page in ("overview", "traces", "trace") for theme in THEMES} | {"trace-light-390"}
 STEPS_A_POST = 500
 

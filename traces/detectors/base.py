@@ -131,6 +131,7 @@ class Detector:
 
 
 PARTS = ("Definition", "Input", "Misses", "Source")
+ALONE = frozenset({"provenance", "schema_tolerated"})  # kinds of hits that never raise an alert by themselves
 D = TypeVar("D", bound=type[Detector])
 
 

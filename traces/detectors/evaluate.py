@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from traces.detectors.base import Detector, Step
+from traces.detectors.base import ALONE, Detector, Step
 from traces.detectors.registry import all_detectors
 from traces.detectors.steps import normalise_error
 from traces.ids import span_key, trace_key
@@ -18,7 +18,6 @@ from traces.ingest.record import content_hash
 from traces.ingest.step import arguments_hash
 from traces.ingest.trajectory import TrajectoryStepIn, TrajectoryToolIn
 
-ALONE = {"provenance", "schema_tolerated"}  # kinds that never raise an alert by themselves
 CALLS_OF_ONE_TOOL = 5
 Z = 1.96  # of a 95 % interval
 

@@ -13,6 +13,8 @@ from agentops.jobs.models import Job
 from traces.detectors.base import Severity
 from traces.models import Trace
 
+# Traces are removed by the day, in SQL: what hangs on one goes with it by a constraint of the database's own
+# (migration 0002), for which Django has no word yet; hence `db_constraint=False`.
 SEVERITIES = [severity.value for severity in Severity]
 
 
@@ -31,7 +33,7 @@ class Finding(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
-    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, db_index=False)
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, db_index=False, db_constraint=False)
     detector = models.TextField()
     pattern = models.TextField()
     kind = models.TextField()
@@ -63,6 +65,8 @@ class Finding(models.Model):
         indexes = [
             # The findings of a project by pattern, newest first: lists, counts an hour.
             models.Index(fields=["project", "pattern", "-detected_at"], name="finding_by_pattern"),
+            # The findings of a project, newest first by receipt.
+            models.Index(fields=["project", "-received_at", "-id"], name="finding_list"),
             # The findings of a trace, and of the traces on a page.
             models.Index(fields=["trace"], name="finding_by_trace"),
         ]
@@ -74,7 +78,7 @@ class Finding(models.Model):
 class DetectorState(models.Model):
     """How far the detectors have read one trace, and what each remembers of it."""
 
-    trace = models.OneToOneField(Trace, primary_key=True, on_delete=models.CASCADE)
+    trace = models.OneToOneField(Trace, primary_key=True, on_delete=models.CASCADE, db_constraint=False)
     arrivals = models.IntegerField(default=0)  # the first place in the order of arrival that was not read
     last_key = models.JSONField(null=True)  # where in step order the last step read stands
     toolset = models.UUIDField(null=True)  # the one in force after it
@@ -110,7 +114,7 @@ class AlertJob(Job):
     queue: ClassVar[str] = "detect"
     natural_key: ClassVar[tuple[str, ...]] = ("finding",)
 
-    finding = models.OneToOneField(Finding, on_delete=models.CASCADE)
+    finding = models.OneToOneField(Finding, on_delete=models.CASCADE, db_constraint=False)
 
     class Meta(Job.Meta):
         pass

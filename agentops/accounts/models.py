@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from uuid_utils.compat import uuid7
 
-from agentops.accounts.scoped import ProjectScopedQuerySet
+from agentops.accounts.scoped import ProjectScopedManager, ProjectScopedQuerySet
 from agentops.audit.ref import Ref
 
 
@@ -224,3 +224,32 @@ class SignInLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} link of {self.user_id}"
+
+
+class AnsweredCall(models.Model):
+    """An API call with an Idempotency-Key and what it was answered, so that a repetition gets the same."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    caller = models.TextField()  # a key or a person, by id
+    key = models.TextField()  # the caller's own choice
+    request_hash = models.BinaryField(max_length=32)  # of method, address and body
+    status = models.PositiveSmallIntegerField()
+    content_type = models.TextField()
+    body = models.BinaryField()
+    answered_at = models.DateTimeField(db_default=Now())
+
+    objects = ProjectScopedManager()
+
+    class Meta:
+        db_table = "accounts_answered_call"
+        constraints = [
+            models.UniqueConstraint(fields=["project", "caller", "key"], name="answered_call_natural_key"),
+        ]
+        indexes = [
+            # housekeeping.forget_expired.
+            models.Index(fields=["answered_at"], name="answered_call_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} for {self.key}"

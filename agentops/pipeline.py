@@ -4,9 +4,11 @@ Every arrow below may be lost without loss of work: the job row was committed wi
 
     stored      → detect    a batch of steps is committed; look at the traces it touched
     found       → alert     a detector recognised a failure; bring it under its alert
+    delivered   → clock     a message arrived; stop the clock of its alert
     quarantined → log       a job failed for good; say so
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,12 +23,14 @@ class Pipeline(AppConfig):
 
     def ready(self) -> None:
         from agentops.jobs import registry, signals
+        from agentops.notify.signals import delivered
         from traces.detectors.signals import found
         from traces.signals import stored
 
         registry.discover()
         stored.connect(wake_detection)
         found.connect(wake_alerting)
+        delivered.connect(note_delivery)
         signals.quarantined.connect(report_quarantine)
 
 
@@ -40,6 +44,12 @@ def wake_alerting(job_ids: list[UUID], **_: Any) -> None:
     from agentops.jobs.wake import wake
 
     wake("alert", job_ids)
+
+
+def note_delivery(key: str, first_attempt_at: datetime, delivered_at: datetime, **_: Any) -> None:
+    from traces.alerts import telling
+
+    telling.note_delivery(key, first_attempt_at, delivered_at)
 
 
 def report_quarantine(kind: str, job_id: UUID, reason: str, **_: Any) -> None:

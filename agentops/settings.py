@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "agentops.web",
     "traces",
     "traces.detectors.apps.DetectorsConfig",
+    "traces.alerts.apps.AlertsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

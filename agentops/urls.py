@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("agentops.accounts.urls")),
     path("", include("agentops.console.urls")),
     path("", include("agentops.notify.urls")),
+    path("", include("traces.alerts.urls")),
     path("", include("traces.urls")),
     path("api/v1/", include("traces.api.urls")),
 ]

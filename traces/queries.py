@@ -36,6 +36,7 @@ class TraceFilters:
     status: str = ""
     tool: str = ""
     words: str = ""  # free text, looked for in names, first words and the senders' ids of the last week
+    pattern: str = ""  # of a finding; the rooms above this one narrow by it
     since: datetime | None = None
     until: datetime | None = None
 
@@ -204,16 +205,17 @@ def step_or_404(trace: Trace, span_id: str) -> Step:
     span = spans.select_related("toolset").filter(span_id=span_id).first()
     if span is None:
         raise Http404("Nothing is here.")
-    key = (span.place, span.started_at, span.end, span.span_id)  # type: ignore[attr-defined]
-    return Step(span, spans.filter(_before(*key)).count(), trace)
+    return Step(span, spans.filter(stands_before(span)).count(), trace)
 
 
-def _before(place: int, started_at: datetime, end: datetime, span_id: str) -> Q:
-    same_start = Q(place=place, started_at=started_at)
+def stands_before(span: Span) -> Q:
+    """Return the condition for steps that come before this one of `in_step_order`."""
+    place, end = span.place, span.end  # type: ignore[attr-defined]
+    same_start = Q(place=place, started_at=span.started_at)
     return (
         Q(place__lt=place)
-        | Q(place=place, started_at__lt=started_at)
-        | same_start & (Q(end__lt=end) | Q(end=end, span_id__lt=span_id))
+        | Q(place=place, started_at__lt=span.started_at)
+        | same_start & (Q(end__lt=end) | Q(end=end, span_id__lt=span.span_id))
     )
 
 

@@ -15,6 +15,8 @@ from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, KeysetPage, keyset_page
 from agentops.web.pages import is_part_wanted, render_page
 from traces import queries
+from traces.alerts import evidence
+from traces.alerts import queries as alert_queries
 from traces.models import Session, Trace, TraceStatus
 from traces.queries import TraceFilters
 
@@ -22,19 +24,20 @@ ROWS = 50
 WINDOW = 100  # steps drawn at once
 HISTOGRAM_BARS = 120
 DAY = timedelta(hours=24)
-FILTERS = ("session", "agent", "status", "tool", "words")
+FILTERS = ("session", "agent", "status", "tool", "pattern", "words")
 MAX_WORDS = 5
 
 
 @require_GET
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """List traces; an id in the search field leads to its trace. Three queries; one for a part."""
+    """List traces; an id in the search field leads to its trace. Four queries; two for a part."""
     filters = read_filters(request)
     if request.GET.get("q") and (found := queries.trace_by_id(request.project, filters.words)):
         return redirect(found)
-    page = page_of(request, queries.traces(request.project, filters))
+    page = page_of(request, alert_queries.with_pattern(queries.traces(request.project, filters), filters.pattern))
     context: dict[str, Any] = {
         "page": page,
+        "rows": _with_findings(page),
         "filters": filters,
         "tokens": [(name, getattr(filters, name)) for name in FILTERS if getattr(filters, name)],
         "query": _query(filters),
@@ -58,16 +61,23 @@ def session_list(request: ProjectRequest) -> HttpResponse:
 
 @require_GET
 def session_detail(request: ProjectRequest, session_id: UUID) -> HttpResponse:
-    """Show one session: its sums and its traces. Three queries."""
+    """Show one session: its sums and its traces. Four queries."""
     session = get_scoped_or_404(Session, request.project, pk=session_id)
     page = page_of(request, queries.traces(request.project).filter(session=session))
     sums = queries.session_sums([session.pk]).get(session.pk, queries.SessionSums())
-    return render_page(request, "traces/session.html", {"session": session, "page": page, "sums": sums}, partial="rows")
+    context = {"session": session, "page": page, "rows": _with_findings(page), "sums": sums}
+    return render_page(request, "traces/session.html", context, partial="rows")
+
+
+def _with_findings(page: KeysetPage[Trace]) -> list[tuple[Trace, evidence.Found]]:
+    """Return the traces of a page with what was found in them. One query."""
+    found = alert_queries.found_on(page.results)
+    return [(trace, evidence.Found(found.get(trace.pk, []))) for trace in page.results]
 
 
 @require_GET
 def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
-    """Show one trace: its facts, a window of its steps, and the chosen step with its bodies. Two to five queries.
+    """Show one trace: its facts, a window of its steps, and the chosen step with its bodies. Three to eight queries.
 
     `step` names the chosen step's span, `from` the place of the first step of the window. htmx asks for a part by its
     own header: the rows of a window, or the detail of a step.
@@ -79,10 +89,14 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
     start = _window_start(request, trace, chosen)
     steps = queries.step_window(trace, start, WINDOW)
     following = start + len(steps)
+    found = alert_queries.found_on([trace]).get(trace.pk, [])
+    ranges = evidence.ranges(trace, found)
     context = {
         "trace": trace,
         "chosen": chosen,
-        "steps": steps,
+        "findings": len(found),
+        "ranges": ranges,
+        "segments": evidence.segments(steps, ranges),
         "start": start,
         "previous": max(start - WINDOW, 0) if start else None,
         "next": following if following < trace.steps else None,

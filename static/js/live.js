@@ -1,5 +1,6 @@
 /* One stream a browser: the tab that holds the lock listens, the others hear it through a channel.
-   Sends `traces-stored` to the body, at most twice a second, with {traces, sessions, steps}; `feed-changed`; and `live-state`. */
+   Sends `traces-stored` to the body, at most twice a second, with {traces, sessions, steps}; `feed-changed`;
+   `alerts-changed`; and `live-state`. */
 const SOURCE = "/stream";
 const QUIET_MS = 500;
 const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
@@ -30,6 +31,7 @@ function heard({ kind, message }) {
   /* What happened while nobody listened is unknown: the lists read themselves again. */
   if (kind === "hello" || kind === "connected") stored({ steps: 0 });
   if (kind === "hello" || kind === "connected" || kind === "feed") document.body.dispatchEvent(new CustomEvent("feed-changed", { bubbles: true }));
+  if (kind === "hello" || kind === "connected" || kind === "alerts") document.body.dispatchEvent(new CustomEvent("alerts-changed", { bubbles: true }));
   if (kind !== "stored") document.body.dispatchEvent(new CustomEvent("live-state", { detail: { kind, ...message }, bubbles: true }));
 }
 
@@ -53,6 +55,7 @@ function listen() {
     source.addEventListener("open", () => { failures = 0; tell("connected"); });
     source.addEventListener("hello", (event) => tell("hello", parsed(event)));
     source.addEventListener("stored", (event) => tell("stored", parsed(event)));
+    source.addEventListener("alerts", (event) => tell("alerts", parsed(event)));
     source.addEventListener("feed", (event) => tell("feed", parsed(event)));
     source.addEventListener("error", () => { source.close(); ended(); });
   });

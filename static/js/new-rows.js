@@ -10,18 +10,28 @@ async function fetched(list) {
   if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
   const holder = document.createElement("template");
   holder.innerHTML = `<table><tbody>${await answer.text()}</tbody></table>`;
-  return [...holder.content.querySelectorAll("tbody > tr[id]")];
+  return [...holder.content.querySelectorAll("tbody > tr")];
+}
+
+/* A row that a whole list has no more stays where it is, struck out: nothing moves under the reader. */
+function strike(list, page) {
+  const isWhole = !page.some((row) => row.matches(".more-rows")) && !list.querySelector(".more-rows");
+  if (!isWhole) return;
+  const ids = new Set(page.map((row) => row.id));
+  for (const row of list.querySelectorAll("tr[id]")) row.toggleAttribute("data-gone", !ids.has(row.id));
 }
 
 async function refresh(list, state) {
   state.timer = null;
   if (!list.isConnected) return;
   const fresh = [];
-  for (const row of await fetched(list)) {
+  const page = await fetched(list);
+  for (const row of page.filter((each) => each.id)) {
     const shown = document.getElementById(row.id);
     if (!shown) fresh.push(row);
     else if (shown.outerHTML !== row.outerHTML) replace(shown, row);
   }
+  strike(list, page);
   state.fresh = fresh;
   announce(list, state);
 }
@@ -54,8 +64,9 @@ export function show(list) {
   list.querySelector("a")?.focus({ preventScroll: true });
 }
 
-document.body.addEventListener("traces-stored", () => {
+for (const news of ["traces-stored", "alerts-changed"]) document.body.addEventListener(news, () => {
   for (const list of document.querySelectorAll("[data-live]")) {
+    if ((list.dataset.liveEvent ?? "traces-stored") !== news) continue;
     const state = lists.get(list) ?? { fresh: [], timer: null };
     lists.set(list, state);
     state.timer ??= setTimeout(() => refresh(list, state).catch(() => {}), document.hidden ? 5 * WAIT_MS : WAIT_MS / 2);

@@ -36,3 +36,6 @@ function complain(event, words) {
   banner.textContent = `${words} Nothing was changed; try again.`;
   event.detail.target?.prepend(banner);
 }
+
+/* An address that names a step shows it. */
+document.querySelector('.step[aria-current="true"]')?.scrollIntoView({ block: "center" });

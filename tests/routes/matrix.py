@@ -5,6 +5,7 @@ from datetime import timedelta
 from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
 from agentops.notify.models import FeedItem
+from tests.alerts.builders import raise_one
 from tests.builders import make_key, make_membership, make_user
 from tests.notify.builders import make_channel
 from tests.routes.route import ANY, Route, api, page, public
@@ -48,6 +49,10 @@ def a_step(project: Project) -> dict[str, object]:
     return {"trace_id": Trace.objects.of(project).get().id_hex, "span_id": "the-span"}
 
 
+def an_alert(project: Project) -> dict[str, object]:
+    return {"alert_id": raise_one(project).pk}
+
+
 def a_session(project: Project) -> Session:
     send(project, step(session_id=f"session of {project.slug}"))
     return Session.objects.of(project).get()
@@ -59,6 +64,9 @@ NEW_MEMBER = {"email": "new@example.com", "role": "viewer"}
 NEW_KEY = {"name": "ci", "scopes": ["ingest"], "expires": "30"}
 
 NEW_CHANNEL = {"name": "hooks", "url": "https://hooks.example.com/"}
+
+A_VERDICT = {"verdict": "true_positive", "note": "It was."}
+A_SILENCE = {"hours": "8", "reason": "It is known."}
 
 ONE_STEP = {"trace_id": "t", "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "error"}
 
@@ -112,6 +120,21 @@ MATRIX: dict[str, Route] = {
     "/traces/<str:trace_id>": page(objects=a_trace),
     "/sessions": page(),
     "/sessions/<uuid:session_id>": page(objects=lambda project: {"session_id": a_session(project).pk}),
+    # alerts: pages
+    "/alerts": page(),
+    "/alerts/<uuid:alert_id>": page(objects=an_alert),
+    "/alerts/<uuid:alert_id>/acknowledge": page("acknowledge", ok={"POST": 302}, objects=an_alert),
+    "/alerts/<uuid:alert_id>/resolve": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_VERDICT),
+    "/alerts/<uuid:alert_id>/silence": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_SILENCE),
+    "/alerts/<uuid:alert_id>/hear": page("acknowledge", ok={"POST": 302}, objects=an_alert),
+    "/mttd": page(),
+    # alerts: API
+    "/api/v1/findings": api(),
+    "/api/v1/alerts": api(),
+    "/api/v1/alerts/<str:alert_id>": api(objects=an_alert),
+    "/api/v1/alerts/<str:alert_id>/acknowledge": api("manage", ok={"POST": 200}, objects=an_alert),
+    "/api/v1/alerts/<str:alert_id>/resolve": api("manage", ok={"POST": 200}, objects=an_alert, data=A_VERDICT),
+    "/api/v1/mttd": api(),
     # traces: API
     "/api/v1/traces": api({"GET": "read", "POST": "ingest"}, ok={"GET": 200, "POST": 200}, data=ONE_STEP),
     "/api/v1/traces/<path:trace_id>": api(objects=a_trace),

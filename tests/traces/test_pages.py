@@ -42,14 +42,14 @@ def part(**headers: str) -> dict[str, str]:
 def test_pages_cost_the_same_queries_however_much_they_show(
     client: Client, member: Membership, django_assert_num_queries: Any
 ) -> None:
-    costs = {"/": 7, "/traces": 3, "/sessions": 2, "/traces/t-0": 2, "/start": 4}
+    costs = {"/": 11, "/traces": 4, "/sessions": 2, "/traces/t-0": 3, "/start": 4}
     for rows in (3, 30):
         for i in range(rows):
             send(member.project, *(step(n, trace=f"t-{i}", session_id=f"s-{i}") for n in range(rows)))
         for path, cost in costs.items():
             with django_assert_num_queries(SIGNED_IN + len(counters) + cost):
                 assert client.get(path).status_code == 200
-        with django_assert_num_queries(SIGNED_IN + 1):
+        with django_assert_num_queries(SIGNED_IN + 2):
             client.get("/traces", headers=part())
         span_id = first_span(client)
         with django_assert_num_queries(SIGNED_IN + 3):
@@ -79,7 +79,7 @@ def test_a_trace_of_ten_thousand_steps_opens_in_less_than_200_kb(client: Client,
 
 def test_no_list_and_no_tree_reads_a_body(client: Client, member: Membership, django_assert_num_queries: Any) -> None:
     send(member.project, step(1, tool_output="x" * 500 + "the end of a body", text="t" * 500 + "the end of a text"))
-    with django_assert_num_queries(SIGNED_IN + len(counters) + 2) as queries:
+    with django_assert_num_queries(SIGNED_IN + len(counters) + 3) as queries:
         content = client.get("/traces/t-1").content.decode()
     assert "the end of" not in content
     for query in queries.captured_queries:

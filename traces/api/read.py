@@ -17,9 +17,10 @@ from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, KeysetPage, decode_cursor, encode_cursor, keyset_page
 from traces import queries, wire
+from traces.alerts import queries as alert_queries
 from traces.api.ingest import post_traces
 from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceOut, TraceQuery
-from traces.models import IngestBatch, Session
+from traces.models import IngestBatch, Session, Trace
 
 LIMIT, MAX_LIMIT = 50, 200
 PAGING = [
@@ -90,15 +91,22 @@ class TraceList(ProjectView):
     def get(self, request: Request) -> Response:
         """List traces, newest first by receipt. Two queries."""
         filters = queries.TraceFilters(**self.query(TraceQuery))
-        page = self.page(queries.traces(self.project, filters))
-        return Response({"results": TraceOut(page.results, many=True, context=CONTEXT).data, "next": page.next})
+        page = self.page(alert_queries.with_pattern(queries.traces(self.project, filters), filters.pattern))
+        return Response({"results": _traces(page.results), "next": page.next})
 
 
 class TraceDetail(ProjectView):
     @extend_schema(responses=TraceOut)
     def get(self, request: Request, trace_id: str) -> Response:
-        """Return one trace by its id or the sender's own string. One query."""
-        return Response(TraceOut(queries.trace_or_404(self.project, trace_id), context=CONTEXT).data)
+        """Return one trace by its id or the sender's own string. Two queries."""
+        (trace,) = _traces([queries.trace_or_404(self.project, trace_id)])
+        return Response(trace)
+
+
+def _traces(rows: list[Trace]) -> list[dict[str, Any]]:
+    """Return traces as the API shows them, with what was found in them. One query."""
+    context = {**CONTEXT, "found": alert_queries.found_on(rows)}
+    return list(TraceOut(rows, many=True, context=context).data)
 
 
 class StepList(ProjectView):

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from traces.alerts import queries as alert_queries
 from traces.models import EventType, IngestBatch, Session, Trace, TraceStatus
 from traces.queries import SessionSums, TraceFilters
 
@@ -72,11 +73,14 @@ class TraceQuery(serializers.Serializer[TraceFilters]):
     agent = serializers.CharField(required=False, default="")
     status = serializers.ChoiceField(choices=TraceStatus.values, required=False, default="")
     tool = serializers.CharField(required=False, default="")
+    pattern = serializers.CharField(required=False, default="", help_text="found in it")
     since = serializers.DateTimeField(required=False, default=None, help_text="received at or after")
     until = serializers.DateTimeField(required=False, default=None, help_text="received before")
 
 
 class TraceOut(serializers.ModelSerializer[Trace]):
+    """A trace, with the open findings of the page in `context["found"]`."""
+
     trace_id = serializers.CharField(source="id_hex", help_text="32 lower-case hex digits")
     session_id = serializers.CharField(source="session.session_id", allow_null=True, default=None)
     name = serializers.CharField(source="title")
@@ -93,7 +97,8 @@ class TraceOut(serializers.ModelSerializer[Trace]):
         ]  # fmt: skip
 
     def get_patterns(self, trace: Trace) -> list[str]:
-        return []
+        found: list[str] = alert_queries.patterns(self.context["found"].get(trace.pk, ()))
+        return found
 
     def get_url(self, trace: Trace) -> str:
         return str(self.context["base_url"] + trace.get_absolute_url())

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from traces.api import read
+from traces.api import alerts, read
 
 app_name = "traces-api"
 urlpatterns = [
@@ -13,5 +13,11 @@ urlpatterns = [
     path("traces/<path:trace_id>", read.TraceDetail.as_view(), name="trace"),
     path("sessions", read.SessionList.as_view(), name="sessions"),
     path("sessions/<path:session_id>", read.SessionDetail.as_view(), name="session"),
+    path("findings", alerts.FindingList.as_view(), name="findings"),
+    path("alerts", alerts.AlertList.as_view(), name="alerts"),
+    path("alerts/<str:alert_id>", alerts.AlertDetail.as_view(), name="alert"),
+    path("alerts/<str:alert_id>/acknowledge", alerts.AlertAcknowledge.as_view(), name="acknowledge"),
+    path("alerts/<str:alert_id>/resolve", alerts.AlertResolve.as_view(), name="resolve"),
+    path("mttd", alerts.Mttd.as_view(), name="mttd"),
     path("ingest/batches/<str:batch_id>", read.BatchDetail.as_view(), name="batch"),
 ]

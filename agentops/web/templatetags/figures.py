@@ -1,6 +1,6 @@
 """Filters that write numbers, times and ids as agentops/web/numbers.py says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django import template
@@ -27,6 +27,12 @@ register.filter("short_id", numbers.short_id)
 def total(counts: Mapping[str, int] | None) -> int:
     """Add up the counts of facets."""
     return sum((counts or {}).values())
+
+
+@register.filter
+def sum_of(numbers_in_a_row: Sequence[int]) -> int:
+    """Add up the bars of a strip."""
+    return sum(numbers_in_a_row)
 
 
 @register.filter

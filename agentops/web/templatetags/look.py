@@ -142,3 +142,10 @@ def initials(user: object) -> str:
     name = str(getattr(user, "name", "") or getattr(user, "email", "") or "?").partition("@")[0]
     parts = [part for part in name.replace(".", " ").replace("_", " ").split() if part[0].isalnum()]
     return "".join(part[0] for part in parts[:2]).upper() or "?"
+
+
+@register.filter
+def ticked(text: str) -> SafeString:
+    """Write our own words with what stands between `backticks` as code."""
+    parts = text.split("`")
+    return SafeString("".join(format_html("<code>{}</code>" if i % 2 else "{}", part) for i, part in enumerate(parts)))

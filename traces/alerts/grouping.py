@@ -1,0 +1,210 @@
+"""Findings of one fingerprint share an alert: the first opens it and is told at once, the others are counted on it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from agentops.audit import services as audit
+from agentops.audit.ref import SYSTEM
+from traces.alerts.models import (
+    OCCURRENCE_FIELDS,
+    Alert,
+    AlertFinding,
+    AlertState,
+    Fate,
+    PastOccurrence,
+    Verdict,
+    highest,
+    is_graver,
+)
+from traces.alerts.telling import News, announce, tell
+from traces.detectors.base import ALONE
+from traces.detectors.models import Finding, FindingState
+
+TOLD_WHEN_REACHED = {"high": News.HIGH, "critical": News.CRITICAL}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Something that failed, as an alert needs to know it."""
+
+    pattern: str
+    severity: str
+    sentence: str
+    onset_at: datetime
+    received_at: datetime
+    detected_at: datetime
+    agent: str = ""
+    tool_name: str = ""
+    next_step: str = ""
+    trace_id: UUID | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        parts = f"{self.pattern}\x00{self.agent}\x00{self.tool_name}"
+        return blake2b(parts.encode(), digest_size=16).hexdigest()
+
+    @property
+    def title(self) -> str:
+        sentence = self.sentence.rstrip(".")
+        return f"{self.agent}: {sentence}" if self.agent else sentence
+
+
+def cause_of(finding: Finding) -> Cause:
+    return Cause(
+        pattern=finding.pattern,
+        severity=finding.severity,
+        sentence=finding.explanation,
+        onset_at=finding.onset_at,
+        received_at=finding.received_at,
+        detected_at=finding.detected_at,
+        agent=finding.trace.agent,
+        tool_name=finding.tool_name,
+        next_step=finding.next_step,
+        trace_id=finding.trace_id,
+    )
+
+
+def fate_of(finding: Finding) -> Fate:
+    """Return what becomes of a finding that no alert has counted."""
+    if finding.state == FindingState.RETRACTED:
+        return Fate.RETRACTED
+    if finding.backfill:
+        return Fate.BACKFILL
+    return Fate.ALONE if finding.kind in ALONE else Fate.ALERT
+
+
+@transaction.atomic
+def bring(finding: Finding) -> None:
+    """Bring a finding under its alert, or follow what became of it since. Safe to run twice; costs about ten queries.
+
+    The alert's row is locked first, always: the findings of one fingerprint come one after the other.
+    """
+    link = AlertFinding.objects.filter(finding=finding).first()
+    if link is not None and link.alert_id is not None:
+        _follow(finding, link)
+        return
+    fate = fate_of(finding)
+    if fate is Fate.ALERT:
+        raise_alert(finding.project_id, cause_of(finding), finding=finding)
+    else:
+        AlertFinding.objects.update_or_create(finding=finding, defaults={"fate": fate})
+
+
+@transaction.atomic
+def raise_alert(project_id: UUID, cause: Cause, *, finding: Finding | None = None) -> Alert:
+    """Count a cause on the alert of its fingerprint: opened, opened again, or gone on; told where that is news."""
+    alert = _locked(project_id, cause)
+    if finding is not None and _is_counted(finding, alert):
+        return alert
+    if alert.state == AlertState.RESOLVED:
+        _reopen(alert, cause)
+    if finding is not None:
+        fate = {"fate": Fate.ALERT, "alert": alert, "occurrence": alert.number, "is_retracted": False}
+        AlertFinding.objects.update_or_create(finding=finding, defaults=fate)
+    opens, before = alert.findings == 0, alert.severity
+    _update(alert, cause, findings=F("findings") + 1)
+    if opens:
+        tell(alert, News.OPENED)
+    else:
+        _tell_if_worse(alert, before)
+    announce(project_id)
+    return alert
+
+
+def _is_counted(finding: Finding, alert: Alert) -> bool:
+    """Say whether a neighbour who took up the same finding was quicker; the alert is locked, so this stays true."""
+    mine = AlertFinding.objects.filter(finding=finding, alert=alert, occurrence=alert.number)
+    return mine.filter(is_retracted=False).exists()
+
+
+def _locked(project_id: UUID, cause: Cause) -> Alert:
+    """Return the alert of a fingerprint, locked until the transaction ends; a new one counts no finding yet."""
+    rows = Alert.objects.of(project_id).select_for_update().filter(fingerprint=cause.fingerprint)
+    alert = rows.first()
+    if alert is not None:
+        return alert
+    about = {"pattern": cause.pattern, "agent": cause.agent, "tool_name": cause.tool_name}
+    new = Alert(project_id=project_id, fingerprint=cause.fingerprint, **about, **_first(cause), **_newest(cause))
+    # Waits for a neighbour that is inserting the same one, and then leaves it alone.
+    Alert.objects.bulk_create([new], ignore_conflicts=True)
+    return rows.get()
+
+
+def _first(cause: Cause) -> dict[str, Any]:
+    """Return what the first finding of an occurrence fixes."""
+    times = {"onset_at": cause.onset_at, "received_at": cause.received_at, "detected_at": cause.detected_at}
+    return {**times, "severity": cause.severity, "first_trace_id": cause.trace_id}
+
+
+def _newest(cause: Cause) -> dict[str, Any]:
+    """Return what the newest finding says."""
+    said = {"title": cause.title, "explanation": cause.sentence, "next_step": cause.next_step}
+    return {**said, "last_trace_id": cause.trace_id}
+
+
+def _reopen(alert: Alert, cause: Cause) -> None:
+    """Put the occurrence that is over away and begin the next one: a regression, with a clock of its own."""
+    over = {name: getattr(alert, name) for name in OCCURRENCE_FIELDS}
+    PastOccurrence.objects.create(project_id=alert.project_id, alert=alert, **over)
+    blank = {field.attname: field.get_default() for field in PastOccurrence._meta.concrete_fields}
+    fresh = {name: blank[name] for name in OCCURRENCE_FIELDS if name not in {"onset_at", "received_at", "detected_at"}}
+    fresh |= {"number": alert.number + 1, "alerted_at": Now(), "state": AlertState.OPEN}
+    Alert.objects.filter(pk=alert.pk).update(**fresh | _first(cause))
+    alert.refresh_from_db()
+
+
+def _update(alert: Alert, cause: Cause, **counts: Any) -> None:
+    severity = highest(alert.severity, cause.severity)
+    Alert.objects.filter(pk=alert.pk).update(**_newest(cause), severity=severity, **counts)
+    alert.refresh_from_db()
+
+
+def _tell_if_worse(alert: Alert, before: str) -> None:
+    news = TOLD_WHEN_REACHED.get(alert.severity)
+    if news and is_graver(alert.severity, than=before) and alert.told_at is not None:
+        tell(alert, news)
+
+
+def _follow(finding: Finding, link: AlertFinding) -> None:
+    """Bring what a counted finding became since: it grew, was retracted, or came back."""
+    alert = Alert.objects.select_for_update().get(alertfinding=link)
+    if link.occurrence != alert.number:
+        return  # of an occurrence that is over
+    if finding.state == FindingState.RETRACTED:
+        _retract(alert, link)
+    elif alert.state == AlertState.RESOLVED:
+        if alert.verdict == Verdict.RETRACTED and link.is_retracted:
+            raise_alert(finding.project_id, cause_of(finding), finding=finding)
+        return  # a failure that goes on after a person resolved it is no new one
+    else:
+        _go_on(alert, finding, link)
+    announce(finding.project_id)
+
+
+def _go_on(alert: Alert, finding: Finding, link: AlertFinding) -> None:
+    before = alert.severity
+    back = AlertFinding.objects.filter(pk=link.pk, is_retracted=True).update(is_retracted=False)
+    _update(alert, cause_of(finding), retracted=F("retracted") - back)
+    _tell_if_worse(alert, before)
+
+
+def _retract(alert: Alert, link: AlertFinding) -> None:
+    """Take a finding back; an alert with nothing else under it resolves itself and says so."""
+    if not AlertFinding.objects.filter(pk=link.pk, is_retracted=False).update(is_retracted=True):
+        return
+    Alert.objects.filter(pk=alert.pk).update(retracted=F("retracted") + 1)
+    alert.refresh_from_db()
+    if alert.state == AlertState.RESOLVED or alert.retracted < alert.findings:
+        return
+    over = {"state": AlertState.RESOLVED, "resolved_at": Now(), "verdict": Verdict.RETRACTED}
+    Alert.objects.filter(pk=alert.pk).update(**over)
+    if alert.told_at is not None:
+        tell(alert, News.RETRACTED)
+    audit.record("alert.retracted", actor=SYSTEM, project=alert.project_id, target=alert)

@@ -1,0 +1,68 @@
+"""The strip plot of the time to detect: one dot a failure on a logarithmic axis that all patterns share."""
+
+from collections.abc import Sequence
+from math import log
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from traces.alerts.mttd import CAP, CAP_WORDS, OBJECTIVE, OBJECTIVE_WORDS, Figures, Point
+
+LOWEST_S = 0.5
+HIGHEST_S = CAP.total_seconds() * 1.15  # the cap itself is inside
+DOTS = 200  # the newest of a pattern
+HEIGHT = 53
+GRID = ((1, "1 s"), (10, "10 s"), (60, "1 min"))
+LIMITS = ((OBJECTIVE.total_seconds(), f"objective {OBJECTIVE_WORDS}"), (CAP.total_seconds(), f"cap {CAP_WORDS}"))
+
+
+def across(seconds: float) -> float:
+    """Return the place on the axis in percent."""
+    bounded = min(max(seconds, LOWEST_S), HIGHEST_S)
+    return round(100 * log(bounded / LOWEST_S) / log(HIGHEST_S / LOWEST_S), 2)
+
+
+def axis_svg() -> SafeString:
+    """Draw the names of the axis."""
+    words = "".join(
+        format_html('<text x="{}%" y="14" text-anchor="middle">{}</text>', across(at), word)
+        for at, word in GRID + LIMITS
+    )
+    return format_html('<svg class="plot-axis" width="100%" height="18" aria-hidden="true">{}</svg>', SafeString(words))
+
+
+def strip_plot_svg(points: Sequence[Point], of: Figures) -> SafeString:
+    """Draw the failures of one pattern: dots, whisker, a tick at p50, a diamond at p95, a cross for each miss."""
+    label = f"{of.n} failures, {of.misses} missed" if of.n else "no failure"
+    parts = [_line("grid", at) for at, _ in GRID]
+    parts += [_line("objective", OBJECTIVE.total_seconds()), _line("cap", CAP.total_seconds())]
+    parts += [_dot(point, place) for place, point in enumerate(points[-DOTS:])]
+    if of.n and of.p50_s is not None and of.p95_s is not None:
+        least = min(point.to_told_s for point in points)
+        parts.append(
+            format_html('<line class="whisker" x1="{}%" x2="{}%" y1="40" y2="40"/>', across(least), across(of.p95_s))
+        )
+        parts.append(format_html('<line class="p50" x1="{0}%" x2="{0}%" y1="34" y2="46"/>', across(of.p50_s)))
+        parts.append(
+            format_html('<svg x="{}%" y="40" overflow="visible"><path class="p95" d="M0-5 5 0 0 5-5 0z"/></svg>',
+                        across(of.p95_s))
+        )  # fmt: skip
+    return format_html(
+        '<svg class="plot" width="100%" height="{}" role="img" aria-label="{}">{}</svg>',
+        HEIGHT,
+        label,
+        SafeString("".join(parts)),
+    )
+
+
+def _line(css: str, at_s: float) -> SafeString:
+    return format_html('<line class="{0}" x1="{1}%" x2="{1}%" y1="0" y2="{2}"/>', css, across(at_s), HEIGHT)
+
+
+def _dot(point: Point, place: int) -> SafeString:
+    at, y = across(point.to_told_s), 12 + place * 7 % 17  # spread, the same each time
+    if point.is_missed:
+        return format_html(
+            '<svg x="{}%" y="{}" overflow="visible"><path class="miss" d="M-5-5 5 5M5-5-5 5"/></svg>', at, y
+        )
+    return format_html('<circle class="dot" cx="{}%" cy="{}" r="3"/>', at, y)

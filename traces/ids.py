@@ -1,11 +1,13 @@
 """Ids of the wire: a trace has 128 bits, a step that came without an id gets one from its number."""
 
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from uuid import UUID
 
 HEX = frozenset("0123456789abcdef")
 
 
+@lru_cache(maxsize=4_096)  # a batch names the same few traces again and again
 def trace_key(value: str) -> tuple[UUID, str | None]:
     """Return the 128-bit id for a sender's string, and the string itself where it is no hex id.
 

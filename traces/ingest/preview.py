@@ -36,10 +36,15 @@ def of_text(text: str | None) -> str | None:
     """Return the first LENGTH characters on one line, or None for a text of blanks."""
     if not text:
         return None
-    line = " ".join(text[: LENGTH * 8].split())
+    seen = text[: LENGTH + 40]
+    line = " ".join(seen.split())
+    if len(line) < LENGTH and len(seen) < len(text):  # much of the start is white space
+        seen = text[: LENGTH * 8]
+        line = " ".join(seen.split())
     if not line:
         return None
-    return line if len(line) <= LENGTH else f"{line[: LENGTH - 1]}…"
+    is_whole = len(seen) == len(text) and len(line) <= LENGTH
+    return line if is_whole else f"{line[: LENGTH - 1]}…"
 
 
 def _json(value: Any) -> str:

@@ -69,7 +69,8 @@ class Instance:
         self.url, self.link = said["AgentOps is ready"], said["Sign in, once and within 10 minutes"]
 
     def _is_ready(self) -> bool:
-        return "no channel configured" in self.output
+        # One write: what follows the first line is there with it.
+        return "AgentOps is ready" in self.output
 
     @property
     def runs(self) -> bool:

@@ -89,8 +89,15 @@ def sign_in_link() -> str | None:
     return make_sign_in_link(owner, base_url=settings.ENV.agentops_public_url) if owner else None
 
 
+def is_anybody_told() -> bool:
+    """Say whether alerts reach somebody outside this product."""
+    from agentops.notify.queries import is_anybody_reached
+
+    return is_anybody_reached()
+
+
 def main() -> int:
-    """Prepare for `up`, which reads the link from the file descriptor that it names."""
+    """Prepare for `up`, which reads what it tells the person from the file descriptor that it names."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     django.setup()
     try:
@@ -99,7 +106,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answer:
-        answer.write(sign_in_link() or "")
+        json.dump({"link": sign_in_link(), "is_anybody_told": is_anybody_told()}, answer)
     return 0
 
 

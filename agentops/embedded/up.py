@@ -3,6 +3,7 @@
 import argparse
 import errno
 import http.client
+import json
 import os
 import socket
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from agentops.embedded import broker, postgres
 from agentops.embedded.home import CREDENTIALS_FILE, Home
@@ -30,6 +32,13 @@ class Options(argparse.Namespace):
     no_browser: bool
 
 
+class Prepared(TypedDict):
+    """What the process that prepared the installation found: the sign-in link, and whether alerts reach anybody."""
+
+    link: str | None
+    is_anybody_told: bool
+
+
 def up(arguments: Sequence[str]) -> int:
     """Run until someone asks us to stop. Returns the exit code."""
     options = _parse(arguments)
@@ -42,8 +51,8 @@ def up(arguments: Sequence[str]) -> int:
         _set_environment(home, door)
         supervisor = Supervisor()
         try:
-            link = _start(supervisor, read_env(), home, door)
-            _announce(read_env(), link, options)
+            prepared = _start(supervisor, read_env(), home, door)
+            _announce(read_env(), prepared, options)
             supervisor.keep()
         except StoppedError:
             pass
@@ -93,18 +102,18 @@ def _set_environment(home: Home, door: socket.socket) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
 
 
-def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) -> str | None:
-    """Start everything in order and return the sign-in link."""
+def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) -> Prepared:
+    """Start everything in order and return what there is to say."""
     if not env.broker_url:
         _start_broker(supervisor, home)
     if not env.database_url:
         _start_postgres(supervisor, home)
-    link = _prepare(supervisor)
+    prepared = _prepare(supervisor)
     home.prepared.touch()
     supervisor.start(_web(door), timeout_s=WEB_TIMEOUT_S)
     for name, command in (("worker", "worker"), ("sweeper", "sweep")):
         supervisor.start(Part(name, partial(spawn, _manage(command)), stage=2), timeout_s=WEB_TIMEOUT_S)
-    return link
+    return prepared
 
 
 def _start_broker(supervisor: Supervisor, home: Home) -> None:
@@ -122,7 +131,7 @@ def _start_postgres(supervisor: Supervisor, home: Home) -> None:
     supervisor.start(part, timeout_s=postgres.START_TIMEOUT_S)
 
 
-def _prepare(supervisor: Supervisor) -> str | None:
+def _prepare(supervisor: Supervisor) -> Prepared:
     """Migrate, and make the installation on a first start; in a process of its own, whose memory goes with it."""
     reading_end, writing_end = os.pipe()
     command = [sys.executable, "-m", "agentops.embedded.prepare", str(writing_end)]
@@ -131,7 +140,8 @@ def _prepare(supervisor: Supervisor) -> str | None:
     finally:
         os.close(writing_end)
     with os.fdopen(reading_end, encoding="utf-8") as answer:
-        return answer.read() or None
+        found: Prepared = json.load(answer)
+        return found
 
 
 def _web(door: socket.socket) -> Part:
@@ -159,14 +169,14 @@ def _answers(door: socket.socket) -> bool:
         connection.close()
 
 
-def _announce(env: Env, link: str | None, options: Options) -> None:
+def _announce(env: Env, prepared: Prepared, options: Options) -> None:
     """Tell the person where to go. The link is for them alone, so it goes to stdout and into no log."""
-    credentials = env.data_dir / CREDENTIALS_FILE
+    credentials, link = env.data_dir / CREDENTIALS_FILE, prepared["link"]
     lines = [
         f"AgentOps is ready: {env.agentops_public_url}",
         f"Sign in, once and within 10 minutes: {link}" if link else "",
         f"Credentials: {credentials}" if credentials.exists() else "",
-        "no channel configured: alerts show only here",
+        "" if prepared["is_anybody_told"] else "no channel configured: alerts show only here",
     ]
     sys.stdout.write("".join(f"{line}\n" for line in lines if line))
     sys.stdout.flush()

@@ -62,7 +62,8 @@ def test_a_run_comes_in_before_the_eyes_of_who_signed_in_by_the_link(
     expect(page.locator("#detail")).to_contain_text("delivered")
 
 
-PAGES = ["/", "/start", "/traces", "/sessions", "/settings/members", "/settings/keys", "/settings/audit", "/components"]
+PAGES = ["/", "/start", "/traces", "/sessions", "/feed", "/components"]
+PAGES += [f"/settings/{page}" for page in ("channels", "channels/add", "members", "keys", "audit")]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

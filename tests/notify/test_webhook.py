@@ -1,6 +1,7 @@
 """The webhook as its receiver sees it: what the reference library says of our signature, and what text can do in it."""
 
 import json
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,9 +10,13 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Reference
 from standardwebhooks.webhooks import WebhookVerificationError
 
+import agentops.notify.channels
 from agentops.notify.channels.base import Envelope, FieldError, Result, kinds, outcome_of, retry_after_s
 from agentops.notify.channels.webhook import Webhook, checked_header, checked_url, render, sign
+from agentops.notify.deliver import drain
+from agentops.notify.services import notify
 from agentops.outbound.client import Answer
+from tests.builders import make_membership, signed_in
 from tests.notify.builders import make_message
 
 SECRET = Webhook().make_secrets()["signing"]
@@ -121,3 +126,36 @@ def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour():
 
 def test_kinds_are_found_by_being_there():
     assert {"webhook", "loopback"} <= set(kinds())
+
+
+PIGEON = """
+from agentops.notify.channels.base import Field, Kind, Outcome, Result
+
+class Pigeon(Kind):
+    name = "pigeon"
+    label = "Carrier pigeon"
+    fields = (Field("loft", "Loft"),)
+
+    def send(self, channel, envelope):
+        return Outcome(Result.DELIVERED, channel.config["loft"])
+"""
+
+
+@pytest.mark.django_db
+def test_a_channel_is_added_as_one_file(tmp_path, monkeypatch):
+    (tmp_path / "pigeon.py").write_text(PIGEON)
+    monkeypatch.setattr("agentops.notify.channels.__path__", [*agentops.notify.channels.__path__, str(tmp_path)])
+    kinds.cache_clear()
+    try:
+        admin = make_membership()
+        client = signed_in(admin)
+        assert "Carrier pigeon" in client.get("/settings/channels/add?kind=pigeon").content.decode()
+        client.post("/settings/channels/add?kind=pigeon", {"name": "roof", "loft": "north"})
+        (delivery,) = notify(admin.project, make_message(), key="alert:1")
+        assert drain(delivery.channel_id) is None
+        delivery.refresh_from_db()
+        assert (delivery.state, delivery.last_status) == ("delivered", "north")
+    finally:
+        monkeypatch.undo()
+        sys.modules.pop("agentops.notify.channels.pigeon")
+        kinds.cache_clear()

@@ -125,7 +125,8 @@ def _until(date: str) -> float:
 def kinds() -> dict[str, Kind]:
     """Every kind of channel, by name: one for each file in this folder."""
     package = agentops.notify.channels
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
-    found = [subclass() for subclass in Kind.__subclasses__()]  # type: ignore[abstract]
+    names = [module.name for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
+    for name in names:
+        importlib.import_module(name)
+    found = [subclass() for subclass in Kind.__subclasses__() if subclass.__module__ in names]  # type: ignore[abstract]
     return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}

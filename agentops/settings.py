@@ -94,6 +94,9 @@ EMBEDDED_DATABASE = {
     "NAME": "agentops",
     "USER": "agentops",
     "HOST": str(ENV.socket_dir),
+    # The errors of our own sessions reach us as exceptions, and some are expected (a batch that is sent again): only
+    # those of Postgres's own processes go into its log. A setting for superusers, which we are here and nowhere else.
+    "OPTIONS": {"options": "-c log_min_messages=log"},
 }
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {

@@ -11,6 +11,8 @@ from agentops.embedded.process import spawn
 from agentops.env import BROKER_SOCKET
 
 STOP_SIGNAL = signal.SIGTERM  # writes what it holds to disk, then ends
+# Advice for a large store of data that a machine is tuned for. Ours holds a few megabytes of wake-ups.
+NOISE = ("Memory overcommit must be enabled", "Transparent Huge Pages")
 
 
 class Broker:

@@ -4,6 +4,7 @@ import os
 import select
 import sys
 from collections import deque
+from collections.abc import Sequence
 
 NAME_WIDTH = 8
 LAST_LINES = 30
@@ -32,8 +33,9 @@ def write_line(name: str, line: str) -> None:
 class Lines:
     """The reading end of one process's output."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, noise: Sequence[str] = ()) -> None:
         self.name = name
+        self.noise = noise
         self.fd, self.writing_end = os.pipe()
         os.set_blocking(self.fd, False)
         self.last: deque[str] = deque(maxlen=LAST_LINES)
@@ -50,7 +52,8 @@ class Lines:
             lines, self._rest = [self._rest], b""
         for line in lines:
             self.last.append(text := line.decode(errors="replace").rstrip("\r"))
-            write_line(self.name, text)
+            if not any(words in text for words in self.noise):
+                write_line(self.name, text)
         return bool(data)
 
     def close(self) -> None:

@@ -24,6 +24,9 @@ SETTINGS = {
     "jit": "off",  # costs more than it saves on short queries
     "log_timezone": "UTC",
     "log_checkpoints": "off",
+    # What agents and people wrote belongs in tables: no key, row or statement goes into a log.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
     "log_line_prefix": "",
 }
 IO_METHOD_SINCE = 18

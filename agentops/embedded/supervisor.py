@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from types import FrameType
@@ -43,6 +43,8 @@ class Part:
     stop_timeout_s: float = 5.0
     # Parts of one stage stop together; the highest stage stops first.
     stage: int = 0
+    # Words of lines that tell nobody anything.
+    noise: Sequence[str] = ()
     # What may help when it died right after its start.
     mend: Callable[[], None] | None = None
     process: subprocess.Popen[bytes] | None = None
@@ -147,7 +149,7 @@ class Supervisor:
         write_line("agentops", f"{part.name} ended with code {code}; starting it again.")
 
     def _launch(self, part: Part) -> subprocess.Popen[bytes]:
-        lines = Lines(part.name)
+        lines = Lines(part.name, part.noise)
         try:
             part.process = process = part.launch(output=lines.writing_end)
         finally:

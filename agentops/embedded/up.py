@@ -119,7 +119,7 @@ def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) ->
 def _start_broker(supervisor: Supervisor, home: Home) -> None:
     messages = broker.Broker(home.path, home.sockets)
     part = Part("broker", messages.launch, lambda _: messages.is_ready(), broker.STOP_SIGNAL, 1.5, stage=1)
-    part.mend = messages.forget
+    part.mend, part.noise = messages.forget, broker.NOISE
     supervisor.start(part, timeout_s=postgres.START_TIMEOUT_S)
 
 

@@ -128,6 +128,14 @@ def test_a_body_in_chunks_is_read_whole(running: Instance) -> None:
     assert b'"accepted":1' in answer.replace(b" ", b""), answer
 
 
+def test_a_batch_that_is_sent_again_leaves_nothing_of_it_in_the_log(running: Instance) -> None:
+    step = b'{"trace_id": "again", "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "tool_call"}'
+    answers = [send_raw(running, b"Content-Length: %d\r\n" % len(step), step) for _ in range(2)]
+    assert b'"duplicates":1' in answers[1].replace(b" ", b"")
+    assert "duplicate key" not in running.output
+    assert "COPY" not in running.output
+
+
 def test_many_slow_bodies_keep_nobody_waiting(running: Instance) -> None:
     slow = [open_request(running, b"Content-Length: 100000\r\n") for _ in range(60)]
     begin = time.monotonic()

@@ -54,7 +54,7 @@ def lent_data() -> Path:
     """The folder of lent agent runs, which is no part of the repository."""
     path = Path(os.environ.get("AGENTOPS_LENT_DATA") or CHECKOUT.parent / "shared" / "data")
     if not path.is_dir():
-        pytest.skip(f"no lent agent runs at {path} (AGENTOPS_LENT_DATA names another place)")
+        pytest.skip("lent agent runs are absent (set AGENTOPS_LENT_DATA)")
     return path
 
 

@@ -26,12 +26,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **HERE_IS_PYTHON, **more}
 
 
-def manage(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, as in a fresh shell."""
+def manage(*arguments: str | Path, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, as in a fresh shell where these variables are set."""
     command = [sys.executable, str(CHECKOUT / "manage.py"), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, env=clean_environment(), **options
-    )
+    environment = clean_environment(**environ)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment, cwd=cwd)
 
 
 class Instance:

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic, sleep
 
 from agentops.embedded.broker import Broker
@@ -21,6 +22,11 @@ WITHOUT_DATA = {
 }  # fmt: skip
 # These do to the tables what nobody should do before them.
 WITHOUT_MIGRATIONS = {"flush", "migrate", "showmigrations", "sqlmigrate"}
+# Django's commands for people who sign in by a name: ours have an e-mail address, a role and a link.
+NOT_OURS = {"changepassword", "createsuperuser"}
+# Their logs are for machines unless a person asks otherwise.
+SERVERS = {"sweep", "worker"}
+MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 OWNER_TIMEOUT_S = 120.0
 HELP = """\
   up    start everything and say where it is: Postgres, broker, web, worker, sweeper
@@ -85,6 +91,9 @@ def _django(command: str, arguments: list[str]) -> int:
     from django.core.management import ManagementUtility
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
+    if command not in SERVERS:
+        os.environ.setdefault("AGENTOPS_LOG_FORMAT", "text")
+    _set_up()
     asks_for_help = command.startswith("-") or {"-h", "--help"} & set(arguments)
     if command in WITHOUT_DATA or asks_for_help:
         # `makemigrations` also looks whether a database agrees; here there may be none, and that is no fault.
@@ -92,21 +101,30 @@ def _django(command: str, arguments: list[str]) -> int:
         ManagementUtility(["manage.py", command, *arguments]).execute()
         return 0
     env = read_env()
+    _check_usage(command, arguments)
     home = Home(env)
     home.make()
-    home.make_secrets()
-    _check_usage(command, arguments)
+    if home.make_secrets():
+        # The settings were read without them, for the check of the usage: start over.
+        os.execv(sys.executable, [sys.executable, str(MANAGE), command, *arguments])  # noqa: S606
     with services(env, home, prepared=command not in WITHOUT_MIGRATIONS):
         ManagementUtility(["manage.py", command, *arguments]).execute()
     return 0
 
 
-def _check_usage(command: str, arguments: list[str]) -> None:
-    """Find wrong words before anything starts. Argparse exits with 2 by itself."""
+def _set_up() -> None:
     import django
-    from django.core.management import ManagementUtility, get_commands
+    from django.core.management import get_commands
 
     django.setup()
+    for name in NOT_OURS:
+        get_commands().pop(name, None)
+
+
+def _check_usage(command: str, arguments: list[str]) -> None:
+    """Find wrong words before anything is made or started. Argparse exits with 2 by itself."""
+    from django.core.management import ManagementUtility, get_commands
+
     if command not in get_commands():
         raise UsageError(f"there is no command {command}: `manage.py help` lists them.")
     found = ManagementUtility(["manage.py"]).fetch_command(command)
@@ -119,6 +137,10 @@ def _check_usage(command: str, arguments: list[str]) -> None:
 def services(env: Env, home: Home, *, prepared: bool) -> Iterator[None]:
     """Give a command its Postgres and broker: named ones, those of a running `up`, or our own meanwhile."""
     if env.database_url and env.broker_url:
+        if prepared:
+            from agentops.embedded.prepare import require_installation
+
+            require_installation()
         yield
         return
     deadline = monotonic() + OWNER_TIMEOUT_S

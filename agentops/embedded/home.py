@@ -84,14 +84,15 @@ class Home:
         with (self.path / "guests").open("a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
 
-    def make_secrets(self) -> None:
-        """Write the secrets that neither the environment nor the file has yet."""
+    def make_secrets(self) -> bool:
+        """Write the secrets that the file does not have yet, and say whether there were any."""
         path = self.path / SECRETS_FILE
         saved = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         missing = [name for name in SECRET_NAMES if name not in saved]
         if missing:
             fresh = {name: base64.urlsafe_b64encode(os.urandom(32)).decode() for name in missing}
             write_private(path, json.dumps({**saved, **fresh}, indent=2))
+        return bool(missing)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import django
 from django.conf import settings
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from agentops.embedded.binaries import POSTGRES_MAJOR_MIN
@@ -50,6 +50,25 @@ def migrate() -> None:
 def _is_behind() -> bool:
     executor = MigrationExecutor(connection)
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def require_installation() -> None:
+    """Raise ServiceError where the named database holds none: only `up` makes the first project and its owner."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT 1 FROM accounts_project)")
+            (is_there,) = cursor.fetchone()
+    except ProgrammingError:
+        is_there = False
+    except OperationalError:
+        return  # away for now; servers wait for it, and other commands will say so
+    finally:
+        connection.close()
+    if not is_there:
+        raise ServiceError(
+            "The database that DATABASE_URL names holds no project yet: `manage.py up`, started once with the same "
+            "settings, makes the tables, the first project and its owner."
+        )
 
 
 def make_installation() -> None:

@@ -1,13 +1,15 @@
 """Commands beside `up`: each finds its services, or starts them for itself."""
 
 import json
+import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from agentops.embedded.process import spawn
-from tests.instance import CHECKOUT, changed_environment, manage, wait_until
+from tests.instance import CHECKOUT, Instance, changed_environment, manage, wait_until
 
 COUNT = "from agentops.accounts.models import Project; print('projects:', Project.objects.count())"
 
@@ -63,6 +65,30 @@ def test_exit_codes_tell_wrong_usage_from_failure(tmp_path: Path, arguments: lis
     answer = manage(*arguments, cwd=tmp_path)
     assert answer.returncode == code, answer.stderr
     assert said in answer.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_lists_no_command_that_does_not_fit_our_people(tmp_path: Path) -> None:
+    listed = manage("help", cwd=tmp_path).stdout.split()
+    assert "createkey" in listed
+    assert not {"createsuperuser", "changepassword"} & set(listed)
+
+
+def test_a_new_key_is_all_that_stands_on_stdout_and_its_log_is_for_people(instance: Instance) -> None:
+    answer = manage("createkey", "robot", "--data-dir", instance.data_dir)
+    assert re.fullmatch(r"aop_\S+\n", answer.stdout), answer.stdout
+    assert "{" not in answer.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "sweep", "import"])
+def test_named_services_without_an_installation_are_told_what_makes_one(tmp_path: Path, command: str) -> None:
+    # Its own database of the server is empty.
+    named = {"DATABASE_URL": f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/postgres"}
+    arguments = [tmp_path / "runs.jsonl"] if command == "import" else []
+    answer = manage(command, *arguments, cwd=tmp_path, BROKER_URL=os.environ["BROKER_URL"], **named)
+    assert answer.returncode == 1
+    assert answer.stderr.count("\n") == 1
+    assert "holds no project yet: `manage.py up`" in answer.stderr
 
 
 def test_commands_without_data_start_nothing(tmp_path: Path) -> None:

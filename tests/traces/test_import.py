@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,15 @@ def test_a_file_of_something_else_is_refused_in_one_sentence(project: Project, t
     path = tmp_path / "other.jsonl"
     path.write_bytes(content)
     with pytest.raises(CommandError, match=r"other\.jsonl"):
+        run_import(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("gone.jsonl", "no such file"), ("gone.pb", "no such file"), ("", "is a dir")]
+)
+def test_what_cannot_be_read_is_named_in_one_sentence(project: Project, tmp_path: Path, name: str, said: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(CommandError, match=rf"^{re.escape(str(path))} cannot be read: {said}[^\[]+\.$"):
         run_import(path)
 
 

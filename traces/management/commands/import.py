@@ -36,23 +36,27 @@ class Command(BaseCommand):
                     accepted += receipt.accepted
                     duplicates += receipt.duplicates
                     rejected += len(receipt.rejected)
-        except (FileError, OSError) as error:
+        except FileError as error:
             raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
         finally:
             self.stdout.write(f"accepted {accepted} duplicate {duplicates} rejected {rejected}")
 
     def _batches(self, path: Path) -> Any:
-        """Yield the batches of a file, with a progress bar over its bytes on stderr."""
+        """Yield the batches of a file, with a progress bar over its bytes on stderr, or one line where none can be."""
         now = timezone.now()
         told = 0
         with (
             path.open("rb") as file,
-            tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, file=self.stderr) as bar,
+            tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, disable=None) as bar,
         ):
             for batch in read_file(path, file, now=now):
                 yield batch
                 bar.update(file.tell() - bar.n)
                 told = self._tell(path, batch, told)
+        if bar.disable:
+            self.stderr.write(f"{path.name}: read.")
 
     def _tell(self, path: Path, batch: Batch, told: int) -> int:
         for rejection in batch.rejected[: max(SHOWN - told, 0)]:

@@ -26,7 +26,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no project {project}.")
         now = timezone.now()
         total = len(HEALTHY) + len(LOOPING)
-        for steps in tqdm(demo(now), total=total, unit="run", file=self.stderr):
+        for steps in tqdm(demo(now), total=total, unit="run", disable=None):  # None: only on a terminal
             batch = read_items([msgspec.json.encode(step) for step in steps], now=now)
             store(target, batch, Origin(source="demo", key_name="demo"))
         self.stdout.write(f"{len(HEALTHY)} healthy runs, {len(LOOPING)} looping ones")

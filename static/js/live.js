@@ -26,12 +26,21 @@ function stored(message) {
   pending.at = message.at ?? new Date().toISOString();
 }
 
+/* Twice a second at most, and always once more after the last of a burst. */
+let due = null;
+function alerts() {
+  due ??= setTimeout(() => {
+    due = null;
+    document.body.dispatchEvent(new CustomEvent("alerts-changed", { bubbles: true }));
+  }, QUIET_MS);
+}
+
 function heard({ kind, message }) {
   if (kind === "stored") stored(message);
   /* What happened while nobody listened is unknown: the lists read themselves again. */
   if (kind === "hello" || kind === "connected") stored({ steps: 0 });
   if (kind === "hello" || kind === "connected" || kind === "feed") document.body.dispatchEvent(new CustomEvent("feed-changed", { bubbles: true }));
-  if (kind === "hello" || kind === "connected" || kind === "alerts") document.body.dispatchEvent(new CustomEvent("alerts-changed", { bubbles: true }));
+  if (kind === "hello" || kind === "connected" || kind === "alerts") alerts();
   if (kind !== "stored") document.body.dispatchEvent(new CustomEvent("live-state", { detail: { kind, ...message }, bubbles: true }));
 }
 

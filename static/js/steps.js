@@ -16,7 +16,10 @@ document.body.addEventListener("traces-stored", ({ detail }) => {
   if (banner && detail.traces.includes(banner.dataset.newSteps)) banner.hidden = false;
 });
 
-document.addEventListener("htmx:beforeRequest", (event) => event.detail.target?.classList.add("loading"));
+document.addEventListener("htmx:beforeRequest", (event) => {
+  /* A part that refreshes itself is not dimmed for it. */
+  if (!("calm" in (event.detail.target?.dataset ?? {}))) event.detail.target?.classList.add("loading");
+});
 document.addEventListener("htmx:afterRequest", (event) => event.detail.target?.classList.remove("loading"));
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target?.id !== "detail") return;

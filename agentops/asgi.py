@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,6 +32,9 @@ THREADS = 16
 BODY_MAX_BYTES = 32 * 1024 * 1024 + 1
 ALL_BODIES_MAX_BYTES = 4 * BODY_MAX_BYTES
 BODY_PAUSE_MAX_S = 30.0
+# A client that takes its answer more slowly than this for longer than the pause loses the rest of it.
+SEND_MIN_BYTES_S = 16 * 1024
+SEND_PAUSE_MAX_S = 30.0
 
 
 class RefusedError(Exception):
@@ -64,9 +68,9 @@ class Door:
         body = bytearray()
         try:
             await self._read(body, receive)
-            await self.pages(with_length(scope, len(body)), replay(body, receive), send)
+            await self.pages(with_length(scope, len(body)), replay(body, receive), Patient(send))
         except RefusedError as refused:
-            await _refuse(refused, send)
+            await _refuse(refused, Patient(send))
         finally:
             self.held_bytes -= len(body)
 
@@ -85,6 +89,30 @@ class Door:
             body += part
             self.held_bytes += len(part)
             more = message.get("more_body", False)
+
+
+class Patient:
+    """Send to a client for as long as it takes what it is given, and afterwards to nobody.
+
+    Never raises: the thread that answers would wait for ever for a message that nobody takes any more.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.left_s = SEND_PAUSE_MAX_S
+
+    async def __call__(self, message: Message) -> None:
+        if self.left_s <= 0:
+            return
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(self.left_s):
+                await self.send(message)
+        except Exception:
+            self.left_s = 0
+            return
+        earned_s = len(message.get("body", b"")) / SEND_MIN_BYTES_S
+        self.left_s = min(SEND_PAUSE_MAX_S, self.left_s - (time.monotonic() - begin) + earned_s)
 
 
 def unambiguous(scope: Scope) -> Scope:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from a2wsgi import WSGIMiddleware
 
 from agentops import asgi
 from agentops.asgi import BODY_MAX_BYTES, Door, Message, Receive, Scope, Send
@@ -117,3 +118,48 @@ def test_the_server_is_told_that_it_may_start_and_stop() -> None:
 
     asyncio.run(asgi.application({"type": "lifespan"}, receive, send))
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def raises(message: Message) -> None:
+    raise RuntimeError("the connection is closed")
+
+
+async def hangs(message: Message) -> None:
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("send", [raises, hangs])
+def test_who_takes_no_answer_holds_no_thread(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "SEND_PAUSE_MAX_S", 0.05)
+    ended: list[bool] = []
+
+    def pages(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        yield from [b"x" * 8192] * 100
+        ended.append(True)
+
+    async def receive() -> Message:
+        return part(b"")
+
+    wsgi: Any = WSGIMiddleware(pages, workers=1)
+    scope = {"type": "http", "path": "/", "headers": [], "method": "GET", "query_string": b"", "http_version": "1.1"}
+    asyncio.run(asyncio.wait_for(Door(pages=wsgi, streams=wsgi)(scope, receive, send), 5))
+    assert ended == [True]
+
+
+def test_a_slow_client_that_keeps_taking_its_answer_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "SEND_PAUSE_MAX_S", 0.2)
+    monkeypatch.setattr(asgi, "SEND_MIN_BYTES_S", 100)
+    taken: list[Message] = []
+
+    async def take(message: Message) -> None:
+        await asyncio.sleep(0.05)
+        taken.append(message)
+
+    async def answer() -> None:
+        patient = asgi.Patient(take)
+        for _ in range(8):
+            await patient({"type": "http.response.body", "body": b"0123456789"})
+
+    asyncio.run(answer())
+    assert len(taken) == 8

@@ -32,6 +32,8 @@ def get_scoped_or_404(
     else:
         queryset = (rows._default_manager if isinstance(rows, type) else rows).all()
     project_id = project.pk if isinstance(project, models.Model) else project
+    if any(isinstance(value, str) and "\x00" in value for value in lookup.values()):
+        raise Http404("Nothing is here.")  # Postgres has no NUL in its texts, so no row has
     try:
         return queryset.get(project_id=project_id, **lookup)
     except (ObjectDoesNotExist, ValidationError, ValueError):

@@ -123,9 +123,12 @@ class StepList(ProjectView):
 
     def _start(self, after: str) -> int:
         try:
-            return max(int(decode_cursor(after, 1)[0]), 0) if after else 0
-        except ValueError as error:
-            raise serializers.ValidationError({"after": str(error)}) from None
+            place = int(decode_cursor(after, 1)[0]) if after else 0
+        except ValueError:
+            place = -1
+        if not 0 <= place <= queries.LAST:
+            raise serializers.ValidationError({"after": "The cursor is not one of this list."})
+        return place
 
 
 class StepDetail(ProjectView):

@@ -28,6 +28,7 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 # What answers for longer than a request should: the whole path must match one of these.
 STREAMS = re.compile(r"/stream|/stream/.*")
 THREADS = 16
+JSON, PROBLEM = b"application/json", b"application/problem+json"
 # One byte more than any room takes: the room sees that it is too much, and says so in its own format.
 BODY_MAX_BYTES = 32 * 1024 * 1024 + 1
 ALL_BODIES_MAX_BYTES = 4 * BODY_MAX_BYTES
@@ -59,8 +60,13 @@ class Door:
             await _live(receive, send)
         elif scope["type"] == "http":
             scope = unambiguous(scope)
-            if STREAMS.fullmatch(scope["path"]):
+            # A process whose threads are all taken lives; to be told so must not need one.
+            if scope["path"] == "/livez" and scope["method"] in {"GET", "HEAD"}:
+                await _answer(200, JSON, {"status": "alive"}, Patient(send))
+            elif STREAMS.fullmatch(scope["path"]):
                 await self.streams(scope, receive, send)
+            elif scope["path"] == "/readyz":
+                await self._page(from_here(scope), receive, send)
             else:
                 await self._page(scope, receive, send)
 
@@ -124,6 +130,12 @@ def unambiguous(scope: Scope) -> Scope:
     return {**scope, "headers": headers}
 
 
+def from_here(scope: Scope) -> Scope:
+    """Let a probe ask by whatever name or address it knows us: its answer is the same for all."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return {**scope, "headers": [*headers, (b"host", b"localhost")]}
+
+
 def with_length(scope: Scope, length: int) -> Scope:
     """Name the body's length, which a chunked request does not."""
     headers = [
@@ -147,9 +159,15 @@ def replay(body: bytearray, receive: Receive) -> Receive:
 async def _refuse(refused: RefusedError, send: Send) -> None:
     if refused.status is None:
         return
-    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(refused.problem).encode()})
+    await _answer(refused.status, PROBLEM, refused.problem, send, (b"retry-after", b"1"), (b"connection", b"close"))
+
+
+async def _answer(status: int, kind: bytes, said: dict[str, Any], send: Send, *headers: tuple[bytes, bytes]) -> None:
+    body = json.dumps(said).encode()
+    length = str(len(body)).encode("ascii")
+    about = [(b"content-type", kind), (b"content-length", length), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": [*about, *headers]})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -40,7 +40,7 @@ def ask() -> Wanted:
             return handle
 
         door = Door(pages=handler("pages"), streams=handler("streams"))
-        scope = {"type": "http", "path": path, "headers": list(headers)}
+        scope = {"type": "http", "path": path, "method": "GET", "headers": list(headers)}
         asyncio.run(door(scope, receive, send))
         assert door.held_bytes == 0
         return sent, seen
@@ -65,6 +65,17 @@ def part(body: bytes, *, more: bool = False) -> Message:
 def test_only_streams_go_to_the_asynchronous_side(ask: Wanted, path: str, who: str) -> None:
     _, seen = ask(part(b""), path=path)
     assert seen[0] == who
+
+
+def test_who_asks_whether_the_process_lives_needs_no_thread_and_no_name_for_it(ask: Wanted) -> None:
+    sent, seen = ask(part(b""), path="/livez", headers=((b"host", b"10.0.0.1"),))
+    assert not seen
+    assert (sent[0]["status"], sent[1]["body"]) == (200, b'{"status": "alive"}')
+
+
+def test_who_asks_whether_we_are_ready_needs_no_name_for_us(ask: Wanted) -> None:
+    _, seen = ask(part(b""), path="/readyz", headers=((b"host", b"10.0.0.1"),))
+    assert seen[1][b"host"] == b"localhost"
 
 
 def test_a_body_in_pieces_arrives_whole_with_its_length(ask: Wanted) -> None:

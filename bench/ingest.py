@@ -2,23 +2,16 @@
 
 import json
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psycopg
-
-from agentops.env import Env
 from bench import machine
 from bench.figures import Figure, median, quantile
 from bench.load import Client
-from tests.instance import CHECKOUT, Instance, clean_environment
+from tests.instance import PARTS, Instance, fresh_instance
 
 ROUNDS, SECONDS, CLIENTS = 3, 4.0, 3
 FRESH_POSTS = 60
@@ -49,14 +42,8 @@ class Bench:
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.key = instance.credentials["api_key"]
-        words = {
-            "web": "uvicorn",
-            "postgres": "/postgres -D",
-            "worker": "manage.py worker",
-            "sweeper": "manage.py sweep",
-        }
-        self.parts = {name: instance.find(command)[0] for name, command in words.items()}
+        self.key = instance.api_key
+        self.parts = {part: instance.pid(part) or 0 for part in PARTS}
 
     def post(self, *options: str) -> Run:
         return self._run("bench.load", self.instance.url, self.key, str(SECONDS), *options)
@@ -65,10 +52,8 @@ class Bench:
         return self._run("bench.limit", str(SECONDS))
 
     def _run(self, module: str, *arguments: str) -> Run:
-        environment = clean_environment(
-            AGENTOPS_DATA_DIR=str(self.instance.data_dir), DJANGO_SETTINGS_MODULE="agentops.settings"
-        )
-        clients = [self._start([sys.executable, "-m", module, *arguments], environment) for _ in range(CLIENTS)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        clients: list[Any] = [self.instance.run_module(module, *arguments, **pipes) for _ in range(CLIENTS)]
         for client in clients:
             assert client.stdout.readline() == "ready\n", "a client did not start"
         cpu, sizes, began = self._cpu(), self._sizes(), time.monotonic()
@@ -85,22 +70,12 @@ class Bench:
         posts = [one for answer in answers for one in answer.get("took_s", [])]
         return Run(spans, spans / took, posts, spent, *grown)
 
-    def _start(self, command: list[str], environment: dict[str, str]) -> Any:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=CHECKOUT, env=environment, text=True, **pipes)
-
     def _cpu(self) -> dict[str, float]:
         return {part: machine.cpu_s(pid) for part, pid in self.parts.items()}
 
-    def _sizes(self) -> tuple[float, float]:
-        with self.connect() as connection:
-            found = connection.execute(SIZES).fetchone()
-            assert found
-            return found
-
-    def connect(self) -> "psycopg.Connection[Any]":
-        sockets = Env(agentops_data_dir=str(self.instance.data_dir)).socket_dir
-        return psycopg.connect(host=str(sockets), dbname="agentops", user="agentops")
+    def _sizes(self) -> tuple[Any, ...]:
+        (found,) = self.instance.query(SIZES)
+        return found
 
     def freshness_s(self) -> list[float]:
         """Return how long it took, again and again on an idle server, from sending a step to reading it back."""
@@ -115,19 +90,9 @@ class Bench:
         return took
 
 
-@contextmanager
-def bench() -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="agentops-bench-") as home:
-        instance = Instance(Path(home) / "data")
-        try:
-            instance.start()
-            yield Bench(instance)
-        finally:
-            instance.stop()
-
-
 def run() -> Iterator[Figure]:
-    with bench() as measured:
+    with fresh_instance() as instance:
+        measured = Bench(instance)
         measured.post()  # connections, caches, partitions
         rounds = [(measured.copy(), measured.post(), measured.post("--gzip")) for _ in range(ROUNDS)]
         freshness = [took * 1_000 for took in measured.freshness_s()]

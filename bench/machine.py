@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-# Words of the command line that tell each part of a running `up` from the others.
-PARTS = {"web": "uvicorn", "worker": "manage.py worker", "sweeper": "manage.py sweep", "postgres": "/postgres -D"}
 
 
 def tree(root: int) -> list[int]:

@@ -3,21 +3,17 @@
 import argparse
 import json
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from agentops.env import Env
 from bench.demo_data import demo_runs
 from bench.load import Client
 from bench.png import shrink
 from tests.conftest import BROWSER, NO_BROWSER
-from tests.instance import CHECKOUT, Instance
+from tests.instance import CHECKOUT, Instance, fresh_instance
 
 SIZES = {"1440": {"width": 1440, "height": 900}, "390": {"width": 390, "height": 844}}
 THEMES = ("light", "dark")
@@ -46,17 +42,6 @@ PAGES = {
 }
 
 
-@contextmanager
-def installation() -> Iterator[Instance]:
-    with tempfile.TemporaryDirectory(prefix="agentops-shots-") as home:
-        instance = Instance(Path(home) / "data")
-        try:
-            instance.start()
-            yield instance
-        finally:
-            instance.stop()
-
-
 def fill(instance: Instance) -> dict[str, str]:
     """Send the demo data, and return what the addresses of pages need to know about it."""
     client = Client(instance.url, instance.credentials["api_key"])
@@ -73,13 +58,13 @@ def fill(instance: Instance) -> dict[str, str]:
 
     return {"stuck": span("demo stuck search", 7), "hostile": span("demo hostile mail", 1)} | {
         "gate": span("demo large refund", 6),
-        "session": query(instance, "SELECT id FROM traces_session WHERE session_id = 'demo chat 7'"),
+        "session": str(instance.query("SELECT id FROM traces_session WHERE session_id = 'demo chat 7'")[0][0]),
     }
 
 
 def spread_over_the_day(instance: Instance, received: dict[str, object]) -> None:
     """All of it came just now; say that it came when its runs ended, so that a day is seen, and whose data it is."""
-    with connect(instance) as connection:
+    with instance.connect() as connection:
         for table, key in (("traces_trace", "external_trace_id"), ("traces_session", "session_id")):
             connection.cursor().executemany(
                 f"UPDATE {table} SET received_at = least(received_at, %s) WHERE {key} = %s",  # noqa: S608
@@ -91,18 +76,6 @@ def spread_over_the_day(instance: Instance, received: dict[str, object]) -> None
         )
         connection.execute("UPDATE traces_trace SET last_received_at = received_at")
         connection.execute("UPDATE accounts_project SET name = 'Demo data', environment = 'demo'")
-
-
-def query(instance: Instance, statement: str) -> str:
-    with connect(instance) as connection:
-        found = connection.execute(statement.encode()).fetchone()
-        assert found, statement
-        return str(found[0])
-
-
-def connect(instance: Instance) -> "psycopg.Connection[tuple[object, ...]]":
-    sockets = Env(agentops_data_dir=str(instance.data_dir)).socket_dir
-    return psycopg.connect(host=str(sockets), dbname="agentops", user="agentops")
 
 
 def sign_in(page: Page, instance: Instance) -> None:
@@ -152,7 +125,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "docs" / "shots")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    with installation() as instance, sync_playwright() as playwright:
+    with fresh_instance() as instance, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         camera = Camera(instance, browser, options.folder, options.pages)
         camera.take({"sign-in": "/accounts/login/"}, signed_in=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.instance import CHECKOUT, Instance
+from tests.instance import CHECKOUT, Instance, fresh_instance
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = os.environ.get("AGENTOPS_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -41,12 +41,10 @@ def browser_type_launch_args() -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+def instance() -> Iterator[Instance]:
     """A real `up`, for tests that come through the front door and leave it in order."""
-    instance = Instance(tmp_path_factory.mktemp("instance") / "data")
-    instance.start()
-    yield instance
-    instance.stop()
+    with fresh_instance() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

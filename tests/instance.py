@@ -1,22 +1,31 @@
-"""A real `manage.py up` in a data directory of its own, for tests that come through the front door."""
+"""A real `manage.py up` in a data directory of its own, whose parts a test may ask, watch and kill."""
 
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
 
 from agentops.embedded.process import spawn
+from agentops.env import Env
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 READY_TIMEOUT_S = 90.0
 # What this run of the tests set for itself.
 NOT_INHERITED = ("DATABASE_URL", "BROKER_URL", "AGENTOPS_", "DJANGO_", "PYTEST_")
+# A word of the command line that tells each child of `up` from the others.
+PARTS = {"web": "uvicorn", "worker": "worker", "sweeper": "sweep", "broker": "valkey-server", "postgres": "postgres"}
 HERE_IS_PYTHON = {"AGENTOPS_NO_BOOTSTRAP": "1"}
 
 
@@ -34,34 +43,66 @@ def manage(*arguments: str | Path, cwd: Path | None = None, **environ: str) -> s
 
 
 class Instance:
-    """One data directory, and the `up` that runs on it."""
+    """One data directory, and the `up` that runs on it.
 
-    def __init__(self, data_dir: Path) -> None:
+    with Instance(tmp_path / "data") as instance:
+        instance.kill("worker")
+        instance.query("SELECT count(*) FROM traces_span")
+    """
+
+    def __init__(self, data_dir: Path, **environ: str) -> None:
         self.data_dir = data_dir
+        self.log = data_dir.with_name(f"{data_dir.name}.out")
+        self.environ = {"AGENTOPS_DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "agentops.settings", **environ}
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
         self.link = ""
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+        if kind is None:
+            assert self.process
+            assert self.process.returncode == 0, self.said()
+            assert wait_until(lambda: not self.processes(), 2), self.processes()
+
     @property
     def output(self) -> str:
         """What the last start wrote, stdout and stderr."""
-        return (self.data_dir.parent / f"{self.data_dir.name}.out").read_text(encoding="utf-8", errors="replace")
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def said(self, lines: int = 60) -> str:
+        """The last lines of the output."""
+        return "\n".join(self.output.splitlines()[-lines:])
 
     @property
     def credentials(self) -> dict[str, Any]:
         return json.loads((self.data_dir / "credentials.json").read_text(encoding="utf-8"))
 
-    def launch(self, *options: str, **environment: str) -> None:
-        """Start `up` and return at once. It dies with this process."""
-        command = [sys.executable, str(CHECKOUT / "manage.py"), "up", "--data-dir", str(self.data_dir)]
-        with self.data_dir.with_name(f"{self.data_dir.name}.out").open("wb") as file, changed_environment(environment):
-            self.process = spawn([*command, "--port", "0", *options], output=file.fileno())
+    @property
+    def api_key(self) -> str:
+        return str(self.credentials["api_key"])
 
-    def start(self, *options: str, **environment: str) -> None:
+    def launch(self, *options: str, **environ: str) -> None:
+        """Start `up` and return at once. It dies with this process."""
+        self.log.write_bytes(b"")
+        command = [sys.executable, str(CHECKOUT / "manage.py"), "up", "--port", "0", *options]
+        # Others may write there too.
+        with self.log.open("ab") as file, changed_environment({**self.environ, **environ}):
+            self.process = spawn(command, output=file.fileno())
+
+    def start(self, *options: str, **environ: str) -> None:
         """Start `up` and wait until it says that it is ready."""
-        self.launch(*options, **environment)
-        assert wait_until(lambda: self._is_ready() or not self.runs, READY_TIMEOUT_S), self.output
-        assert self.runs, self.output
+        self.launch(*options, **environ)
+        try:
+            self.wait_until(lambda: self._is_ready() or not self.runs, READY_TIMEOUT_S)
+            assert self.runs, self.output
+        except BaseException:
+            self.kill("up")
+            raise
         said = dict(
             line.split(": ", 1) for line in self.output.splitlines() if line.startswith(("AgentOps", "Sign in"))
         )
@@ -75,12 +116,6 @@ class Instance:
     def runs(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def kill(self) -> None:
-        """Kill `up` itself with -9, and wait until the last of its processes has gone."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
     def stop(self) -> float:
         """Stop it as Ctrl-C does and return how many seconds that took."""
         if self.process is None:
@@ -90,6 +125,62 @@ class Instance:
             self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
         return time.monotonic() - begin
+
+    def command(self, *words: str, **streams: Any) -> "subprocess.Popen[Any]":
+        """Start a `manage.py` command on this installation."""
+        return self._beside([str(CHECKOUT / "manage.py"), *words], streams)
+
+    def run_module(self, module: str, *arguments: str, **streams: Any) -> "subprocess.Popen[Any]":
+        """Start a Python module with this installation's settings, as a client beside it."""
+        return self._beside(["-m", module, *arguments], streams)
+
+    def _beside(self, command: list[str], streams: dict[str, Any]) -> "subprocess.Popen[Any]":
+        environ = clean_environment(**self.environ)
+        return subprocess.Popen([sys.executable, *command], env=environ, cwd=CHECKOUT, **streams)
+
+    def pid(self, part: str) -> int | None:
+        """The process of a part, a direct child of `up`; None while there is none."""
+        assert self.process
+        for pid in _pids():
+            # The broker writes its title over its command line, as one word.
+            words = os.fsdecode(_read(pid, "cmdline").replace(b"\0", b" ")).split()
+            if _parent(pid) == self.process.pid and any(Path(word).name == PARTS[part] for word in words):
+                return pid
+        return None
+
+    def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to a part, as soon as it runs; return its process id. The broker loses its data by SIGKILL.
+
+        Kill `up` itself by that name, and wait until it has ended.
+        """
+        if part == "up":
+            assert self.process
+            self.process.kill()
+            self.process.wait()
+            return self.process.pid
+        found: list[int] = []
+
+        def is_there() -> bool:
+            if pid := self.pid(part):
+                found.append(pid)
+            return bool(found)
+
+        self.wait_until(is_there, 20)
+        if part == "broker" and number == signal.SIGKILL:
+            # The files go first: once it is dead it may be started again before we come to them.
+            shutil.rmtree(self.data_dir / "broker", ignore_errors=True)
+        os.kill(found[0], number)
+        return found[0]
+
+    def connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        sockets = Env(agentops_data_dir=str(self.data_dir)).socket_dir
+        return psycopg.connect(host=str(sockets), dbname="agentops", user="agentops", connect_timeout=3)
+
+    def query(self, sql: str, params: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+        """Rows of one statement, on a connection of its own."""
+        with self.connect() as connection:
+            cursor = connection.execute(sql, params)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
 
     def get(self, path: str, *, key: str = "") -> int:
         """Ask and return the status; 0 when there is no answer."""
@@ -103,23 +194,60 @@ class Instance:
         finally:
             connection.close()
 
+    def wait_until(self, is_so: Callable[[], object], timeout_s: float) -> None:
+        """Wait until something is so. While Postgres is away it is not. Raises AssertionError with the output."""
+        assert wait_until(lambda: _holds(is_so), timeout_s), f"not so after {timeout_s} s; it said:\n{self.said()}"
+
+    def wait_until_whole(self, timeout_s: float = 20) -> None:
+        """Wait until all parts run and web answers."""
+        self.wait_until(lambda: all(map(self.pid, PARTS)) and self.get("/readyz") == http.HTTPStatus.OK, timeout_s)
+
     def processes(self) -> dict[int, str]:
         """Every living process that works for this data directory, with its command line."""
         found = {}
-        for entry in Path("/proc").glob("[0-9]*"):
+        for pid in _pids():
+            command = _read(pid, "cmdline")
             try:
-                command = (entry / "cmdline").read_bytes()
-                told = command + (entry / "environ").read_bytes() + os.fsencode((entry / "cwd").readlink())
+                cwd = os.fsencode(Path(f"/proc/{pid}/cwd").readlink())
             except OSError:
                 continue
             # A zombie has no command line.
-            if command and os.fsencode(self.data_dir) in told and int(entry.name) != os.getpid():
-                found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+            if command and os.fsencode(self.data_dir) in command + _read(pid, "environ") + cwd and pid != os.getpid():
+                found[pid] = command.replace(b"\0", b" ").decode(errors="replace")
         return found
 
-    def find(self, words: str) -> list[int]:
-        """Return the processes whose command line has these words, the parent first."""
-        return sorted(pid for pid, command in self.processes().items() if words in command)
+
+@contextmanager
+def fresh_instance(**environ: str) -> Iterator[Instance]:
+    """A first start in a temporary directory, stopped and removed at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix="agentops-instance-") as home,
+        Instance(Path(home) / "data", **environ) as instance,
+    ):
+        yield instance
+
+
+def _holds(is_so: Callable[[], object]) -> bool:
+    try:
+        return bool(is_so())
+    except psycopg.Error:
+        return False
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def _parent(pid: int) -> int | None:
+    after_name = _read(pid, "stat").rpartition(b") ")[2].split()
+    return int(after_name[1]) if after_name else None
 
 
 class changed_environment:  # noqa: N801 - reads as a phrase

@@ -16,18 +16,18 @@ notify(Project.objects.get(slug="default"), message, key="{key}")
 """
 
 
-def tell(stack, key: str) -> None:
-    with stack.start("shell", "-c", TELL.format(key=key), stdout=subprocess.DEVNULL) as process:
+def tell(instance, key: str) -> None:
+    with instance.command("shell", "-c", TELL.format(key=key), stdout=subprocess.DEVNULL) as process:
         assert process.wait(60) == 0
 
 
 def test_what_is_told_appears_by_itself_and_is_read(visit):
-    tell(visit.stack, "browser:1")
+    tell(visit.instance, "browser:1")
     visit.sign_in()
     visit.goto("/feed")
     visit.expect_accessible()
     visit.page.wait_for_timeout(1_000)  # the stream says hello
-    tell(visit.stack, "browser:2")
+    tell(visit.instance, "browser:2")
     visit.page.wait_for_selector("#news .banner", timeout=5_000)
     visit.expect_accessible()
     visit.page.click("#news a")

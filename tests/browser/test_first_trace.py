@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.crash.harness import Stack
+from tests.instance import Instance
 
 pytestmark = pytest.mark.browser
 
@@ -29,25 +29,25 @@ RUN = {
 }
 
 
-def import_run(stack: Stack, path: Path, run: dict[str, object]) -> None:
+def import_run(instance: Instance, path: Path, run: dict[str, object]) -> None:
     path.write_text(json.dumps(run), encoding="utf-8")
-    command = stack.start("import", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = instance.command("import", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     out, err = command.communicate(timeout=60)
     assert out.splitlines()[-1] == "accepted 2 duplicate 0 rejected 0", err
 
 
 def test_a_run_comes_in_before_the_eyes_of_who_signed_in_by_the_link(
-    visit: Visit, stack: Stack, one_time_link: str, tmp_path: Path
+    visit: Visit, instance: Instance, tmp_path: Path
 ) -> None:
     page = visit.page
-    page.goto(one_time_link)
+    page.goto(instance.link)
     visit.expect_accessible()
     page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     visit.goto("/traces")
     visit.expect_accessible()
     page.wait_for_function("document.querySelector('[data-pulse]')?.textContent.includes('listening')")
-    import_run(stack, tmp_path / "run.jsonl", RUN)
+    import_run(instance, tmp_path / "run.jsonl", RUN)
     page.get_by_role("button", name=re.compile("Show")).click()
     page.get_by_role("link", name=re.compile("Where is order 10428")).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Where is order 10428?")
@@ -79,8 +79,8 @@ def test_every_page_is_accessible_in_both_themes_and_widths(visit: Visit, theme:
         assert across <= 0, f"{path} scrolls sideways by {across} px at {width} px"
 
 
-def test_a_trace_is_read_by_keyboard_alone(visit: Visit, stack: Stack, tmp_path: Path) -> None:
-    import_run(stack, tmp_path / "run.jsonl", {**RUN, "trajectory_id": "by keyboard"})
+def test_a_trace_is_read_by_keyboard_alone(visit: Visit, instance: Instance, tmp_path: Path) -> None:
+    import_run(instance, tmp_path / "run.jsonl", {**RUN, "trajectory_id": "by keyboard"})
     visit.sign_in()
     visit.goto("/traces/by%20keyboard")
     visit.page.keyboard.press("j")

@@ -2,21 +2,20 @@
 
 import os
 import random
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.crash.harness import Stack
+from tests.instance import Instance, fresh_instance
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
 FIRST_SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**6)))
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    with tempfile.TemporaryDirectory(prefix="crash-") as home, Stack(Path(home) / "data") as running:
+@pytest.fixture(scope="package")
+def instance() -> Iterator[Instance]:
+    """An `up` to be killed, with the probe jobs of the tests among its apps."""
+    with fresh_instance(DJANGO_SETTINGS_MODULE="tests.settings") as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.harness import PARTS, Stack
+from tests.instance import PARTS, Instance
 
 pytestmark = pytest.mark.crash
 
@@ -28,9 +28,9 @@ WHERE t.steps <> coalesce(s.n, 0) AND t.external_trace_id LIKE %s
 class Sender(threading.Thread):
     """A client that sends batches one after the other, each until it is acknowledged, as exporters do."""
 
-    def __init__(self, stack: Stack, name: str, until: float) -> None:
+    def __init__(self, instance: Instance, name: str, until: float) -> None:
         super().__init__(daemon=True)
-        self.stack, self.label, self.until = stack, name, until
+        self.instance, self.label, self.until = instance, name, until
         self.acknowledged: set[tuple[str, int]] = set()
         self.retries = 0
         self.refused: list[str] = []
@@ -77,46 +77,46 @@ class Sender(threading.Thread):
         return False
 
     def _post(self, steps: list[dict[str, Any]]) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self.stack.api_key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.instance.api_key}", "Content-Type": "application/json"}
         request = urllib.request.Request(  # noqa: S310 - our own address
-            f"{self.stack.url}/api/v1/traces", json.dumps(steps).encode(), headers
+            f"{self.instance.url}/api/v1/traces", json.dumps(steps).encode(), headers
         )
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             body: dict[str, Any] = json.load(answer)
             return body
 
 
-def kill_all(stack: Stack, rng: random.Random) -> None:
+def kill_all(instance: Instance, rng: random.Random) -> None:
     """Kill each part once, at some moment, in some order; the broker loses its data."""
     started = time.monotonic()
     for part, moment in zip(
         rng.sample(list(PARTS), k=len(PARTS)), sorted(rng.uniform(0, FIRE_S) for _ in PARTS), strict=True
     ):
         time.sleep(max(0.0, started + moment - time.monotonic()))
-        stack.kill(part)
+        instance.kill(part)
 
 
-def test_nothing_acknowledged_is_missing_or_doubled(stack: Stack, seed: int) -> None:
-    stack.wait_until_whole()
-    senders = [Sender(stack, f"{seed}-{i}", time.monotonic() + FIRE_S + 1) for i in range(CLIENTS)]
+def test_nothing_acknowledged_is_missing_or_doubled(instance: Instance, seed: int) -> None:
+    instance.wait_until_whole()
+    senders = [Sender(instance, f"{seed}-{i}", time.monotonic() + FIRE_S + 1) for i in range(CLIENTS)]
     for sender in senders:
         sender.start()
-    kill_all(stack, random.Random(seed))
+    kill_all(instance, random.Random(seed))
     for sender in senders:
         sender.join(60)
-    stack.wait_until_whole(30)
+    instance.wait_until_whole(30)
     acknowledged = set().union(*(sender.acknowledged for sender in senders))
     assert [sender.refused for sender in senders if sender.refused] == []
     assert acknowledged, "the clients did not get through"
-    rows = stack.query(
+    rows = instance.query(
         "SELECT t.external_trace_id, s.step_number FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id"
         " WHERE t.external_trace_id LIKE %s",
         [f"{seed}-%"],
     )
     assert acknowledged - set(rows) == set()
     assert len(rows) == len(set(rows))
-    assert stack.query(WRONG_SUMS, [f"{seed}-%"]) == []
-    ((accepted, stored),) = stack.query(
+    assert instance.query(WRONG_SUMS, [f"{seed}-%"]) == []
+    ((accepted, stored),) = instance.query(
         "SELECT (SELECT sum(accepted) FROM traces_ingestbatch), (SELECT count(*) FROM traces_span)"
     )
     assert accepted == stored

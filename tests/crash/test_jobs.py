@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from tests.crash.harness import Stack
+from tests.instance import Instance
 
 pytestmark = pytest.mark.crash
 
@@ -24,23 +24,23 @@ LEADER = """
 JOBS_LEFT = "SELECT name, attempts, last_error FROM probe_probejob"
 
 
-def fire(stack: Stack, rng: random.Random) -> None:
+def fire(instance: Instance, rng: random.Random) -> None:
     """Kill each part once, at some moment, in some order."""
     parts = rng.sample(["worker", "sweeper", "broker", "postgres"], k=4)
     moments = sorted(rng.uniform(0, FIRE_S) for _ in parts)
     started = time.monotonic()
     for part, moment in zip(parts, moments, strict=True):
         time.sleep(max(0.0, started + moment - time.monotonic()))
-        stack.kill(part)
+        instance.kill(part)
 
 
-def touch_under_fire(stack: Stack, seed: int) -> dict[str, str]:
+def touch_under_fire(instance: Instance, seed: int) -> dict[str, str]:
     """Return what the client knows about each job that it asked for: done or unsure."""
-    client = stack.run_module("tests.crash.touching", str(seed), stdout=subprocess.PIPE, text=True)
+    client = instance.run_module("tests.crash.touching", str(seed), stdout=subprocess.PIPE, text=True)
     try:
         assert client.stdout
         first = client.stdout.readline()
-        fire(stack, random.Random(seed))
+        fire(instance, random.Random(seed))
     finally:
         client.terminate()
     said, _ = client.communicate(timeout=10)
@@ -48,11 +48,13 @@ def touch_under_fire(stack: Stack, seed: int) -> dict[str, str]:
     return {name: outcome for outcome, name in re.findall(r"^(done|unsure) (\S+)\n", first + said, re.MULTILINE)}
 
 
-def test_the_probe_job_runs_exactly_as_often_as_it_should(stack, seed):
-    known = touch_under_fire(stack, seed)
-    stack.wait_until(lambda: not stack.query(JOBS_LEFT), SETTLE_WITHIN_S)
-    stack.wait_until_whole()
-    runs = Counter(name for (name,) in stack.query("SELECT name FROM probe_proberun WHERE name LIKE %s", [f"{seed}-%"]))
+def test_the_probe_job_runs_exactly_as_often_as_it_should(instance, seed):
+    known = touch_under_fire(instance, seed)
+    instance.wait_until(lambda: not instance.query(JOBS_LEFT), SETTLE_WITHIN_S)
+    instance.wait_until_whole()
+    runs = Counter(
+        name for (name,) in instance.query("SELECT name FROM probe_proberun WHERE name LIKE %s", [f"{seed}-%"])
+    )
     done = {name for name, outcome in known.items() if outcome == "done"}
     assert done, "the client did not get through"
     assert {name: runs[name] for name in done if runs[name] != 1} == {}
@@ -60,18 +62,19 @@ def test_the_probe_job_runs_exactly_as_often_as_it_should(stack, seed):
     assert max(runs.values()) == 1
 
 
-def test_with_the_broker_stopped_jobs_still_run_within_five_seconds(stack):
-    stack.wait_until_whole()
-    broker = stack.kill("broker", signal.SIGSTOP)
+def test_with_the_broker_stopped_jobs_still_run_within_five_seconds(instance):
+    instance.wait_until_whole()
+    broker = instance.kill("broker", signal.SIGSTOP)
     try:
-        client = stack.run_module("tests.crash.touching", "7", stdout=subprocess.DEVNULL)
+        client = instance.run_module("tests.crash.touching", "7", stdout=subprocess.PIPE)
+        client.stdout.readline()  # it has started
         time.sleep(6)
         client.terminate()
-        client.wait(5)
-        stack.wait_until(lambda: not stack.query(JOBS_LEFT), 6)
+        client.communicate(timeout=5)
+        instance.wait_until(lambda: not instance.query(JOBS_LEFT), 6)
     finally:
         os.kill(broker, signal.SIGCONT)
-    waits = stack.query(
+    waits = instance.query(
         "SELECT count(*), max(extract(epoch FROM at - asked_at))::float FROM probe_proberun WHERE name LIKE '7-%'"
     )
     ((count, longest_s),) = waits
@@ -79,26 +82,26 @@ def test_with_the_broker_stopped_jobs_still_run_within_five_seconds(stack):
     assert longest_s < 5
 
 
-def test_when_the_leading_sweeper_is_killed_another_leads_within_three_seconds(stack):
-    stack.wait_until_whole()
-    stack.wait_until(lambda: stack.query(LEADER), 5)
-    with stack.log.open("ab") as log:
-        second = stack.start("sweep", stdout=log, stderr=log)
+def test_when_the_leading_sweeper_is_killed_another_leads_within_three_seconds(instance):
+    instance.wait_until_whole()
+    instance.wait_until(lambda: instance.query(LEADER), 20)
+    with instance.log.open("ab") as log:
+        second = instance.command("sweep", stdout=log, stderr=log)
     try:
-        stack.wait_until(lambda: stack.query("SELECT 1 FROM jobs_process WHERE pid = %s", [second.pid]), 10)
-        first = stack.kill("sweeper")
-        stack.wait_until(lambda: stack.query(LEADER) not in ([], [(first,)]), 3)
+        instance.wait_until(lambda: instance.query("SELECT 1 FROM jobs_process WHERE pid = %s", [second.pid]), 10)
+        first = instance.kill("sweeper")
+        instance.wait_until(lambda: instance.query(LEADER) not in ([], [(first,)]), 3)
     finally:
         second.terminate()
     assert second.wait(5) == 0
-    stack.wait_until(lambda: stack.query(LEADER) not in ([], [(second.pid,)]), 5)
+    instance.wait_until(lambda: instance.query(LEADER) not in ([], [(second.pid,)]), 5)
 
 
-def test_worker_and_sweeper_outlive_the_database(stack):
-    stack.wait_until_whole()
-    before = (stack.pid("worker"), stack.pid("sweeper"))
-    stack.kill("postgres")
-    stack.wait_until_whole()
-    stack.query("INSERT INTO probe_probejob (id, name, behaviour) VALUES (gen_random_uuid(), 'after', '')")
-    stack.wait_until(lambda: stack.query("SELECT 1 FROM probe_proberun WHERE name = 'after'"), 6)
-    assert (stack.pid("worker"), stack.pid("sweeper")) == before
+def test_worker_and_sweeper_outlive_the_database(instance):
+    instance.wait_until_whole()
+    before = (instance.pid("worker"), instance.pid("sweeper"))
+    instance.kill("postgres")
+    instance.wait_until_whole()
+    instance.query("INSERT INTO probe_probejob (id, name, behaviour) VALUES (gen_random_uuid(), 'after', '')")
+    instance.wait_until(lambda: instance.query("SELECT 1 FROM probe_proberun WHERE name = 'after'"), 6)
+    assert (instance.pid("worker"), instance.pid("sweeper")) == before

@@ -11,17 +11,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.instance import Instance, manage, wait_until
+from tests.instance import PARTS, Instance, fresh_instance, manage, wait_until
 
 STOP_TIMEOUT_S = 10.0
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    instance = Instance(tmp_path_factory.mktemp("up") / "data")
-    instance.start()
-    yield instance
-    instance.stop()
+def running() -> Iterator[Instance]:
+    with fresh_instance() as instance:
+        yield instance
 
 
 @pytest.fixture
@@ -172,31 +170,29 @@ def test_a_bad_option_is_wrong_usage(tmp_path: Path) -> None:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize(
-    "words", ["uvicorn agentops.asgi", "manage.py worker", "manage.py sweep", "valkey-server", "postgres -D"]
-)
-def test_what_is_killed_is_started_again(running: Instance, words: str) -> None:
-    pid = running.find(words)[0]
-    os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: any(new != pid for new in running.find(words)[:1]), 15), running.output
-    assert wait_until(lambda: running.get("/readyz") == 200, 15), running.output
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_killed_is_started_again(running: Instance, part: str) -> None:
+    pid = running.kill(part)
+    running.wait_until(lambda: running.pid(part) not in {None, pid}, 15)
+    running.wait_until_whole(15)
 
 
 @pytest.mark.crash
 def test_a_broker_with_broken_files_starts_empty(running: Instance) -> None:
     manifest = next((running.data_dir / "broker").glob("*/*.manifest"))
     manifest.write_text("nonsense")
-    pid = running.find("valkey-server")[0]
+    pid = running.pid("broker")
+    assert pid
     os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: manifest.exists() and manifest.read_text() != "nonsense", 15), running.output
-    assert wait_until(lambda: running.find("valkey-server"), 15), running.output
+    running.wait_until(lambda: manifest.exists() and manifest.read_text() != "nonsense", 15)
+    running.wait_until_whole(15)
 
 
 @pytest.mark.crash
 def test_a_killed_up_leaves_no_process_and_a_stopped_one_neither(fresh: Instance) -> None:
     fresh.start()
     given = fresh.credentials
-    fresh.kill()
+    fresh.kill("up")
     assert wait_until(lambda: not fresh.processes(), STOP_TIMEOUT_S), fresh.processes()
     begin = time.monotonic()
     fresh.start()
@@ -215,6 +211,6 @@ def test_a_first_start_killed_at_any_moment_is_made_good_by_the_next(fresh: Inst
     for moment_s in (0.2, 0.5, 0.9, 1.4, 2.0, 3.0):
         fresh.launch()
         time.sleep(moment_s)
-        fresh.kill()
+        fresh.kill("up")
     fresh.start()
     assert fresh.get("/api/v1/traces", key=fresh.credentials["api_key"]) == 200

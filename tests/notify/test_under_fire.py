@@ -3,17 +3,15 @@
 import random
 import re
 import subprocess
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from standardwebhooks.webhooks import Webhook as Reference
 
-from tests.crash.harness import Stack
+from tests.instance import Instance, fresh_instance
 from tests.receivers import OK, Receiver
 
 pytestmark = pytest.mark.crash
@@ -29,28 +27,25 @@ WAITS = """
 class Desk:
     """Receivers that misbehave as each test tells them to, and the installation that may call them."""
 
-    def __init__(self, home: Path, receivers: list[Receiver]) -> None:
-        self.receivers = receivers
-        allowed = ",".join(f"127.0.0.1/32:{receiver.port}" for receiver in receivers)
-        self.stack = Stack(home, environ={"AGENTOPS_OUTBOUND_ALLOW": allowed})
+    def __init__(self, instance: Instance, receivers: list[Receiver]) -> None:
+        self.instance, self.receivers = instance, receivers
 
     def client(self, count: int, pause_s: float, *receivers: Receiver) -> "subprocess.Popen[str]":
-        self.stack.query("UPDATE notify_channel SET deleted_at = now()")
+        self.instance.query("UPDATE notify_channel SET deleted_at = now()")
         words = (str(count), str(pause_s), *(receiver.url for receiver in receivers))
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        return self.stack.run_module("tests.notify.telling", *words, **pipes)
+        return self.instance.run_module("tests.notify.telling", *words, **pipes)
 
     def all_delivered(self, receiver: Receiver) -> bool:
-        return not self.stack.query(f"{PENDING} AND c.config->>'url' = %s", [receiver.url])
+        return not self.instance.query(f"{PENDING} AND c.config->>'url' = %s", [receiver.url])
 
 
 @pytest.fixture(scope="module")
 def desk() -> Iterator[Desk]:
-    with tempfile.TemporaryDirectory(prefix="fire-") as home, ExitStack() as open_:
+    with ExitStack() as open_:
         receivers = [open_.enter_context(Receiver()) for _ in range(4)]
-        desk = Desk(Path(home) / "data", receivers)
-        open_.enter_context(desk.stack)
-        yield desk
+        allowed = ",".join(f"127.0.0.1/32:{receiver.port}" for receiver in receivers)
+        yield Desk(open_.enter_context(fresh_instance(AGENTOPS_OUTBOUND_ALLOW=allowed)), receivers)
 
 
 def told(client: "subprocess.Popen[str]") -> list[str]:
@@ -64,21 +59,21 @@ def test_a_process_killed_between_sending_and_writing_it_down_sends_once_more_wi
     def kill_once(line, request):
         if len(receiver.requests) == 1:
             for part in ("worker", "sweeper"):  # whichever of them it is that sends
-                desk.stack.kill(part)
+                desk.instance.kill(part)
         line.sendall(OK)
 
     receiver.behave = kill_once
     client = desk.client(1, 0, receiver)
     secret = client.stdout.readline().split()[1]
     assert len(told(client)) == 1
-    desk.stack.wait_until(lambda: desk.all_delivered(receiver), 30)
+    desk.instance.wait_until(lambda: desk.all_delivered(receiver), 30)
     assert len(receiver.requests) == 2
     for request in receiver.requests:
         assert Reference(secret).verify(request.body, dict(request.headers))
     first, second = receiver.requests
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
-    desk.stack.wait_until_whole()
+    desk.instance.wait_until_whole()
 
 
 def test_a_receiver_that_takes_thirty_seconds_delays_no_other(desk):
@@ -86,8 +81,8 @@ def test_a_receiver_that_takes_thirty_seconds_delays_no_other(desk):
     slow.behave = lambda line, request: time.sleep(30)
     client = desk.client(30, 0.5, slow, fast)
     assert len(told(client)) == 30
-    desk.stack.wait_until(lambda: desk.all_delivered(fast), 10)
-    waits = [wait for (wait,) in desk.stack.query(WAITS, [fast.url])]
+    desk.instance.wait_until(lambda: desk.all_delivered(fast), 10)
+    waits = [wait for (wait,) in desk.instance.query(WAITS, [fast.url])]
     print(f"p50 {waits[14]:.2f} s, p95 {waits[28]:.2f} s, max {waits[-1]:.2f} s")  # noqa: T201 - shown when it fails
     assert waits[28] < 5
     assert slow.requests
@@ -102,12 +97,12 @@ def test_what_was_told_is_delivered_whatever_is_killed_and_repeated_only_with_th
     rng = random.Random(53)
     for part in rng.sample(["worker", "sweeper", "broker", "postgres", "worker"], k=5):
         time.sleep(rng.uniform(0.5, 1.5))
-        desk.stack.kill(part)
+        desk.instance.kill(part)
     keys = told(client)
     assert len(keys) > 50
-    desk.stack.wait_until_whole()
-    desk.stack.wait_until(lambda: desk.all_delivered(receiver), 60)
-    rows = desk.stack.query(
+    desk.instance.wait_until_whole()
+    desk.instance.wait_until(lambda: desk.all_delivered(receiver), 60)
+    rows = desk.instance.query(
         "SELECT key, 'msg_' || replace(d.id::text, '-', '') FROM notify_delivery d JOIN"
         " notify_channel c ON c.id = channel_id WHERE c.config->>'url' = %s",
         [receiver.url],

@@ -11,27 +11,27 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.crash.harness import Stack
+from tests.instance import Instance
 
 pytestmark = pytest.mark.browser
 _number = count(1)
 
 
-def call(stack: Stack, path: str, body: Any = None) -> Any:
-    headers = {"Authorization": f"Bearer {stack.api_key}", "Content-Type": "application/json"}
+def call(instance: Instance, path: str, body: Any = None) -> Any:
+    headers = {"Authorization": f"Bearer {instance.api_key}", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{stack.url}/api/v1/{path}", data, headers)) as answer:  # noqa: S310
+    with urllib.request.urlopen(urllib.request.Request(f"{instance.url}/api/v1/{path}", data, headers)) as answer:  # noqa: S310
         return json.load(answer)
 
 
-def send_a_loop(stack: Stack, trace: str, calls: int = 6) -> str:
+def send_a_loop(instance: Instance, trace: str, calls: int = 6) -> str:
     """Send a run that goes round, by an agent of its own; return that agent's name."""
     agent = f"agent-{next(_number)}"
     start = datetime.now(UTC) - timedelta(seconds=calls)
     about = {"trace_id": trace, "agent": agent, "event_type": "tool_call", "tool_name": "search_database"}
     body = {"tool_input": {"q": "refund 10428"}, "tool_output": {"rows": []}}
     times = [(start + timedelta(seconds=n)).isoformat() for n in range(calls)]
-    call(stack, "traces", [{**about, **body, "step_number": n, "timestamp": at} for n, at in enumerate(times, 1)])
+    call(instance, "traces", [{**about, **body, "step_number": n, "timestamp": at} for n, at in enumerate(times, 1)])
     return agent
 
 
@@ -40,10 +40,12 @@ def alert_of(visit: Visit, agent: str) -> str:
     found: list[str] = []
 
     def is_there() -> bool:
-        found.extend(f"/alerts/{row['id']}" for row in call(visit.stack, "alerts")["results"] if row["agent"] == agent)
+        found.extend(
+            f"/alerts/{row['id']}" for row in call(visit.instance, "alerts")["results"] if row["agent"] == agent
+        )
         return bool(found)
 
-    visit.stack.wait_until(is_there, 15)
+    visit.instance.wait_until(is_there, 15)
     return found[0]
 
 
@@ -53,11 +55,11 @@ def watch(visit: Visit, path: str) -> None:
         visit.goto(path)
 
 
-def test_an_alert_appears_by_itself_and_is_taken_on_and_resolved(visit: Visit, stack: Stack) -> None:
+def test_an_alert_appears_by_itself_and_is_taken_on_and_resolved(visit: Visit, instance: Instance) -> None:
     page = visit.page
     visit.sign_in()
     watch(visit, "/alerts")
-    agent = send_a_loop(stack, "before the eyes")
+    agent = send_a_loop(instance, "before the eyes")
     page.get_by_role("button", name="Show").click()
     row = page.get_by_role("link", name=re.compile(f"{agent}: search_database gave the same answer 6 times"))
     row.click()
@@ -72,17 +74,17 @@ def test_an_alert_appears_by_itself_and_is_taken_on_and_resolved(visit: Visit, s
     expect(page.locator(".panel")).to_contain_text("It was a test.")
 
 
-def test_the_clock_of_an_open_alert_goes_on_when_somebody_else_takes_it(visit: Visit, stack: Stack) -> None:
+def test_the_clock_of_an_open_alert_goes_on_when_somebody_else_takes_it(visit: Visit, instance: Instance) -> None:
     visit.sign_in()
-    path = alert_of(visit, send_a_loop(stack, "taken elsewhere"))
+    path = alert_of(visit, send_a_loop(instance, "taken elsewhere"))
     watch(visit, path)
     expect(visit.page.locator(".tick[data-waits]")).to_contain_text("waiting")
-    call(stack, f"{path.removeprefix('/')}/acknowledge", {})
+    call(instance, f"{path.removeprefix('/')}/acknowledge", {})
     expect(visit.page.locator(".meta")).to_contain_text("has it since", timeout=10_000)
 
 
-def test_a_finding_leads_from_the_strip_to_its_steps(visit: Visit, stack: Stack) -> None:
-    path = alert_of(visit, send_a_loop(stack, "with a strip"))
+def test_a_finding_leads_from_the_strip_to_its_steps(visit: Visit, instance: Instance) -> None:
+    path = alert_of(visit, send_a_loop(instance, "with a strip"))
     visit.sign_in()
     visit.goto("/traces/with%20a%20strip")
     visit.expect_accessible()
@@ -90,15 +92,15 @@ def test_a_finding_leads_from_the_strip_to_its_steps(visit: Visit, stack: Stack)
     expect(visit.page.locator("#detail")).to_contain_text("search_database")
     expect(visit.page.locator(".loop .step").first).to_have_attribute("aria-current", "true")
     visit.page.locator(".loop > header a").click()
-    expect(visit.page).to_have_url(f"{stack.url}{path}")
+    expect(visit.page).to_have_url(f"{instance.url}{path}")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 1000, 390])
 def test_the_pages_of_alerts_are_accessible_in_both_themes_and_widths(
-    visit: Visit, stack: Stack, theme: str, width: int
+    visit: Visit, instance: Instance, theme: str, width: int
 ) -> None:
-    path = alert_of(visit, send_a_loop(stack, f"accessible {theme} {width}", calls=12))
+    path = alert_of(visit, send_a_loop(instance, f"accessible {theme} {width}", calls=12))
     visit.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     visit.page.set_viewport_size({"width": width, "height": 844})
     visit.sign_in()

@@ -9,7 +9,6 @@ from agentops.accounts.models import Project, Role
 from agentops.web.keyset import encode_cursor
 from tests.builders import bearer, make_key, make_membership, make_project
 from tests.traces.builders import send, step
-from traces.models import Trace
 
 pytestmark = pytest.mark.django_db
 

@@ -16,9 +16,11 @@ from rest_framework.views import APIView
 from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, KeysetPage, decode_cursor, encode_cursor, keyset_page
+from agentops.web.problems import problem
 from traces import queries, wire
 from traces.alerts import queries as alert_queries
 from traces.api.ingest import post_traces
+from traces.api.rationed import AllTakenError, Rationed
 from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceOut, TraceQuery
 from traces.models import IngestBatch, Session, Trace
 
@@ -141,11 +143,16 @@ class StepDetail(ProjectView):
 
 class TraceExport(ProjectView):
     @extend_schema(responses={(200, "application/jsonl"): OpenApiTypes.STR})
-    def get(self, request: Request, trace_id: str) -> StreamingHttpResponse:
+    def get(self, request: Request, trace_id: str) -> HttpResponseBase:
         """Stream a trace as JSONL that `import` reads back to the same trace."""
         trace = queries.trace_or_404(self.project, trace_id)
+        try:
+            lines = Rationed(wire.export(trace))
+        except AllTakenError:
+            detail = "Too many exports are on their way; try again in a moment."
+            return problem(503, detail=detail, headers={"Retry-After": "5"})
         return StreamingHttpResponse(
-            wire.export(trace),
+            lines,
             content_type="application/jsonl",
             headers={"Content-Disposition": f'attachment; filename="trace-{trace.id_hex}.jsonl"'},
         )

@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 import structlog
-from django.db import connection
+from asgiref.sync import sync_to_async
+from django.db import connection, connections
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +18,7 @@ CHANNEL = "agentops"
 QUEUE = 100  # notices kept for a browser that reads slowly; the oldest go first, it reads its lists again anyway
 RETRY_S = 1.0
 KEEP_ALIVE_S = 15.0
+MAX_OPEN = 200  # browsers that one process serves at a time
 LIFE_S = 300.0  # then the browser comes again, and whether it may is asked again
 
 Notice = dict[str, Any]
@@ -28,6 +30,10 @@ class Listener:
     def __init__(self) -> None:
         self._queues: dict[str, set[asyncio.Queue[Notice]]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return sum(map(len, self._queues.values())) >= MAX_OPEN
 
     @contextlib.asynccontextmanager
     async def subscribe(self, project: str) -> AsyncIterator[asyncio.Queue[Notice]]:
@@ -88,6 +94,13 @@ def _put(queue: asyncio.Queue[Notice], notice: Notice) -> None:
     queue.put_nowait(notice)
 
 
+def _close_connections() -> None:
+    """Close what the request needed to be let in: its thread, which no other request uses, lives as long as it."""
+    for one in connections.all(initialized_only=True):
+        if not one.in_atomic_block:
+            one.close()
+
+
 listener = Listener()
 
 
@@ -96,6 +109,7 @@ async def events(project: str) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     end = loop.time() + LIFE_S
     async with listener.subscribe(project) as queue:
+        await sync_to_async(_close_connections)()
         while loop.time() < end:
             try:
                 notice = await asyncio.wait_for(queue.get(), KEEP_ALIVE_S)

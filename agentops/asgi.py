@@ -28,11 +28,15 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 # What answers for longer than a request should: the whole path must match one of these.
 STREAMS = re.compile(r"/stream|/stream/.*")
 THREADS = 16
+NO_KEY = "Unauthorized", "Send an API key with a body of this size: Authorization: Bearer <key>."
 JSON, PROBLEM = b"application/json", b"application/problem+json"
 # One byte more than any room takes: the room sees that it is too much, and says so in its own format.
 BODY_MAX_BYTES = 32 * 1024 * 1024 + 1
 ALL_BODIES_MAX_BYTES = 4 * BODY_MAX_BYTES
 BODY_PAUSE_MAX_S = 30.0
+BODY_MAX_S = 60.0
+# Strangers can sign in and no more: what is larger needs something that looks like a key or a session.
+STRANGERS_BODY_MAX_BYTES = 64 * 1024
 # A client that takes its answer more slowly than this for longer than the pause loses the rest of it.
 SEND_MIN_BYTES_S = 16 * 1024
 SEND_PAUSE_MAX_S = 30.0
@@ -73,28 +77,57 @@ class Door:
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
         try:
-            await self._read(body, receive)
+            limit = body_limit(scope)
+            if limit < min(announced_length(scope), BODY_MAX_BYTES):
+                raise RefusedError(401, *NO_KEY)
+            await self._read(body, receive, limit)
             await self.pages(with_length(scope, len(body)), replay(body, receive), Patient(send))
         except RefusedError as refused:
             await _refuse(refused, Patient(send))
         finally:
             self.held_bytes -= len(body)
 
-    async def _read(self, body: bytearray, receive: Receive) -> None:
+    async def _read(self, body: bytearray, receive: Receive, max_bytes: int) -> None:
+        end = time.monotonic() + BODY_MAX_S
         more = True
         while more and len(body) < BODY_MAX_BYTES:
-            try:
-                message = await asyncio.wait_for(receive(), BODY_PAUSE_MAX_S)
-            except TimeoutError:
-                raise RefusedError(408, "Too slow", f"No more of the body came for {BODY_PAUSE_MAX_S:.0f} s.") from None
-            if message["type"] == "http.disconnect":
-                raise RefusedError(None)
+            message = await _next_part(receive, end)
             part = message.get("body", b"")[: BODY_MAX_BYTES - len(body)]
+            if len(body) + len(part) > max_bytes:
+                raise RefusedError(401, *NO_KEY)
             if self.held_bytes + len(part) > ALL_BODIES_MAX_BYTES:
                 raise RefusedError(503, "Busy", "Too many large bodies are on their way; try again in a moment.")
             body += part
             self.held_bytes += len(part)
             more = message.get("more_body", False)
+
+
+async def _next_part(receive: Receive, end: float) -> Message:
+    """Wait for more of a body, not beyond `end`. Raises RefusedError."""
+    pause_s = min(BODY_PAUSE_MAX_S, end - time.monotonic())
+    try:
+        async with asyncio.timeout(pause_s):
+            message = await receive()
+    except TimeoutError:
+        slow = f"A body may pause for {BODY_PAUSE_MAX_S:.0f} s and take {BODY_MAX_S:.0f} s in all."
+        raise RefusedError(408, "Too slow", slow) from None
+    if message["type"] == "http.disconnect":
+        raise RefusedError(None)
+    return message
+
+
+def body_limit(scope: Scope) -> int:
+    """Return how much of a body is read. Whether a key or session is good is for the room to say."""
+    for name, value in scope["headers"]:
+        if name in {b"authorization", b"x-api-key"} or (name == b"cookie" and b"sessionid=" in value):
+            return BODY_MAX_BYTES
+    return STRANGERS_BODY_MAX_BYTES
+
+
+def announced_length(scope: Scope) -> int:
+    """Return the length that the request says its body has, 0 when it says none."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
 
 
 class Patient:

@@ -91,7 +91,7 @@ def test_half_a_body_whose_sender_went_away_is_nobodys_work(ask: Wanted) -> None
 
 def test_a_body_beyond_the_limit_is_cut_one_byte_above_it_for_the_room_to_refuse(ask: Wanted) -> None:
     megabytes = [part(b"x" * 1024 * 1024, more=True) for _ in range(40)]
-    _, seen = ask(*megabytes)
+    _, seen = ask(*megabytes, headers=((b"x-api-key", b"k"),))
     assert len(seen[2]) == BODY_MAX_BYTES
 
 
@@ -109,6 +109,38 @@ def test_a_body_that_stops_coming_is_given_up(ask: Wanted, monkeypatch: pytest.M
     sent, seen = ask(part(b"x", more=True))
     assert not seen
     assert sent[0]["status"] == 408
+
+
+def test_a_body_that_trickles_for_ever_is_given_up(ask: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "BODY_MAX_S", -1.0)
+    sent, seen = ask(*[part(b"x", more=True)] * 50)
+    assert not seen
+    assert sent[0]["status"] == 408
+
+
+@pytest.mark.parametrize(
+    ("parts", "headers"),
+    [
+        ([part(b"x" * 70_000)], ()),
+        ([part(b"x" * 40_000, more=True)] * 2, ()),
+        ([], ((b"content-length", b"70000"),)),
+        ([part(b"x" * 70_000)], ((b"cookie", b"theme=dark"),)),
+    ],
+)
+def test_a_large_body_of_who_shows_no_key_is_refused_at_once(ask: Wanted, parts: list[Message], headers: Any) -> None:
+    sent, seen = ask(*parts, headers=headers)
+    assert not seen
+    assert sent[0]["status"] == 401
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [(b"authorization", b"Bearer k"), (b"x-api-key", b"k"), (b"cookie", b"a=b; __Host-sessionid=s")],
+)
+def test_a_large_body_of_who_shows_a_key_or_a_session_is_read(ask: Wanted, shown: tuple[bytes, bytes]) -> None:
+    _, seen = ask(part(b"x" * 70_000), headers=(shown, (b"content-length", b"70000")))
+    assert len(seen[2]) == 70_000
 
 
 def test_a_header_with_an_underscore_cannot_pass_for_one_with_a_dash(ask: Wanted) -> None:

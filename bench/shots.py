@@ -4,12 +4,13 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bench.demo_data import demo_runs
+from agentops.console.demo_runs import LOOPING
+from bench.demo_data import besides
 from bench.load import Client
 from bench.png import shrink
 from tests.conftest import BROWSER, NO_BROWSER
@@ -19,17 +20,16 @@ SIZES = {"1440": {"width": 1440, "height": 900}, "390": {"width": 390, "height":
 THEMES = ("light", "dark")
 # What the documents show, and .gitignore lets in: these are made small.
 KEPT = {f"{page}-{theme}-1440" for page in ("overview", "traces", "trace") for theme in THEMES} | {"trace-light-390"}
-STEPS_A_POST = 500
+DEMO_TIMEOUT_S = ALERTS_TIMEOUT_S = 60
 
 PAGES = {
     "overview": "/",
     "traces": "/traces",
     "traces-failed": "/traces?status=error",
-    "trace": "/traces/demo%20stuck%20search?step={stuck}",
-    "trace-long": "/traces/demo%20long%20research",
-    "trace-hostile": "/traces/demo%20hostile%20mail?step={hostile}",
-    "trace-gate": "/traces/demo%20large%20refund?step={gate}",
-    "trace-running": "/traces/demo%20trip%20in%20progress",
+    "trace": "/traces/{loop}",
+    "trace-long": "/traces/{long}",
+    "trace-hostile": "/traces/{hostile}",
+    "trace-gate": "/traces/{gate}",
     "sessions": "/sessions",
     "session": "/sessions/{session}",
     "keys": "/settings/keys",
@@ -38,44 +38,35 @@ PAGES = {
     "profile": "/accounts/profile",
     "api-docs": "/api/docs",
     "components": "/components",
-    "not-found": "/traces/demo%20nothing",
+    "not-found": "/traces/demo-nothing",
 }
 
 
 def fill(instance: Instance) -> dict[str, str]:
-    """Send the demo data, and return what the addresses of pages need to know about it."""
-    client = Client(instance.url, instance.credentials["api_key"])
-    runs = list(demo_runs())
-    steps = [step for run in runs for step in run.steps]
-    for start in range(0, len(steps), STEPS_A_POST):
-        receipt = client.post(json.dumps(steps[start : start + STEPS_A_POST]).encode())
+    """Fill the project with demo runs, and return what the addresses of pages need to know about them."""
+    with instance.command("demo") as demo:
+        assert demo.wait(DEMO_TIMEOUT_S) == 0
+    client = Client(instance.url, instance.api_key)
+    for steps in besides(datetime.now(UTC)):
+        receipt = client.post(json.dumps(steps).encode())
         assert not receipt["rejected"], receipt["rejected"][0]
-    spread_over_the_day(instance, {run.trace_id: run.at for run in runs})
+    instance.query("UPDATE accounts_project SET name = 'Demo data', environment = 'demo'")
+    instance.wait_until(lambda: len(client.ask("GET", "/api/v1/alerts")["results"]) >= len(LOOPING), ALERTS_TIMEOUT_S)
+    traces = {trace["session_id"]: trace["trace_id"] for trace in client.ask("GET", "/api/v1/traces")["results"]}
 
-    def span(trace: str, number: int) -> str:
-        found = client.ask("GET", f"/api/v1/traces/{quote(trace)}/steps?limit=50")["results"]
-        return str(next(step["span_id"] for step in found if step["step_number"] == number))
+    def step(session: str, number: int) -> str:
+        trace = traces[session]
+        found = client.ask("GET", f"/api/v1/traces/{trace}/steps?limit=50")["results"]
+        return f"{trace}?step={next(step['span_id'] for step in found if step['step_number'] == number)}"
 
-    return {"stuck": span("demo stuck search", 7), "hostile": span("demo hostile mail", 1)} | {
-        "gate": span("demo large refund", 6),
-        "session": str(instance.query("SELECT id FROM traces_session WHERE session_id = 'demo chat 7'")[0][0]),
+    ((session,),) = instance.query("SELECT id FROM traces_session WHERE session_id = 'demo-search-loop'")
+    return {
+        "loop": step("demo-search-loop", 7),
+        "long": traces["demo-long"],
+        "hostile": step("demo-hostile", 1),
+        "gate": step("demo-waited", 3),
+        "session": str(session),
     }
-
-
-def spread_over_the_day(instance: Instance, received: dict[str, object]) -> None:
-    """All of it came just now; say that it came when its runs ended, so that a day is seen, and whose data it is."""
-    with instance.connect() as connection:
-        for table, key in (("traces_trace", "external_trace_id"), ("traces_session", "session_id")):
-            connection.cursor().executemany(
-                f"UPDATE {table} SET received_at = least(received_at, %s) WHERE {key} = %s",  # noqa: S608
-                [(at, trace) for trace, at in received.items()],
-            )
-        connection.execute(
-            "UPDATE traces_session s SET received_at = t.first FROM"
-            " (SELECT session_id, min(received_at) AS first FROM traces_trace GROUP BY 1) t WHERE t.session_id = s.id"
-        )
-        connection.execute("UPDATE traces_trace SET last_received_at = received_at")
-        connection.execute("UPDATE accounts_project SET name = 'Demo data', environment = 'demo'")
 
 
 def sign_in(page: Page, instance: Instance) -> None:

@@ -204,7 +204,6 @@ CSRF_TRUSTED_ORIGINS = [ENV.agentops_public_url] if ENV.is_https else []
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.is_https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.is_https else None
 SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

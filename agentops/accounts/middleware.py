@@ -50,10 +50,12 @@ class ProjectMiddleware(MiddlewareMixin):
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         unknown = request.resolver_match is None and response.status_code == 404
-        if unknown and not request.path_info.startswith(settings.STATIC_URL) and not request.user.is_authenticated:
+        unknown_page = unknown and not request.path_info.startswith(settings.STATIC_URL)
+        if unknown_page and not request.user.is_authenticated:
             # An address that leads nowhere looks to strangers like all others.
             return self._send_away(request)
-        if getattr(request, "project", None) is not None or request.path_info.startswith("/accounts/"):
+        # A page that nothing is at shows a signed-in person's navigation too.
+        if unknown_page or getattr(request, "project", None) is not None or request.path_info.startswith("/accounts/"):
             patch_cache_control(response, no_store=True)
         return response
 

@@ -155,3 +155,9 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(desk, admin, django_a
     desk.get(path)
     with django_assert_num_queries(queries + len(counters)):  # the rooms count beside their names
         desk.get(path)
+
+
+def test_an_address_that_leads_nowhere_leaves_no_copy_of_a_persons_navigation(desk):
+    answer = desk.get("/nowhere")
+    assert answer.status_code == 404
+    assert "no-store" in answer["Cache-Control"]

@@ -1,11 +1,15 @@
 """From a finding to its alert: one for a fingerprint, the first told at once, every finding counted once."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project
+from agentops.jobs.runner import run_due
 from agentops.notify.models import Delivery, FeedItem
 from tests.alerts.builders import looping, make_finding, make_trace, raise_one, run_jobs
 from tests.builders import make_project, make_user
@@ -262,3 +266,23 @@ def test_what_fails_on_the_way_leaves_no_alert_and_no_message(project: Project) 
     assert not AlertFinding.objects.exists()
     bring(finding)
     assert the_alert().findings == 1
+
+
+def test_ten_thousand_findings_of_one_cause_are_one_alert_one_message_and_few_transactions(project: Project) -> None:
+    make_channel(project)
+    trace, other = make_trace(project), make_trace(project, agent="refund-bot")
+    raise_one(project, trace)
+    pattern = make_finding(project, trace)
+    fields = {field.attname: getattr(pattern, field.attname) for field in Finding._meta.concrete_fields}
+    copies = [Finding(**fields | {"id": uuid7(), "onset_span_id": f"span {n}"}) for n in range(9_998)]
+    Finding.objects.bulk_create(copies)
+    AlertJob.objects.touch(AlertJob(finding=finding) for finding in [pattern, *copies])
+    AlertJob.objects.touch([AlertJob(finding=make_finding(project, other))])
+    begun = timezone.now()
+    runs = run_due(["alert"], overdue_s=0, for_s=60)
+    assert runs == 20 + 1
+    assert timezone.now() - begun < timedelta(seconds=60)
+    assert sorted(Alert.objects.values_list("agent", "findings")) == [("refund-bot", 1), ("support-desk", 10_000)]
+    assert AlertFinding.objects.filter(fate=Fate.ALERT).count() == 10_001
+    assert not AlertJob.objects.exists()
+    assert Delivery.objects.count() == FeedItem.objects.count() == 2

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from django.db.models.functions import Now
 
 from agentops.audit import services as audit
 from agentops.audit.ref import SYSTEM
+from traces.alerts.crowd import link, take_waiting
 from traces.alerts.models import (
     OCCURRENCE_FIELDS,
     Alert,
@@ -80,42 +80,57 @@ def fate_of(finding: Finding) -> Fate:
     return Fate.ALONE if finding.kind in ALONE else Fate.ALERT
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def bring(finding: Finding) -> None:
-    """Bring a finding under its alert, or follow what became of it since. Safe to run twice; costs about ten queries.
+    """Bring a finding under its alert, or follow what became of it since. Safe to run twice; costs about eight queries.
 
-    The alert's row is locked first, always: the findings of one fingerprint come one after the other.
+    The alert's row is locked first, always: the findings of one fingerprint come one after the other. Those that wait
+    behind this one are counted with it.
     """
-    link = AlertFinding.objects.filter(finding=finding).first()
-    if link is not None and link.alert_id is not None:
-        _follow(finding, link)
+    known = AlertFinding.objects.filter(finding=finding).first()
+    if known is not None and known.alert_id is not None:
+        _follow(finding, known)
         return
     fate = fate_of(finding)
     if fate is Fate.ALERT:
-        raise_alert(finding.project_id, cause_of(finding), finding=finding)
+        count(finding)
     else:
-        AlertFinding.objects.update_or_create(finding=finding, defaults={"fate": fate})
+        link([finding], AlertFinding(fate=fate))
 
 
-@transaction.atomic
-def raise_alert(project_id: UUID, cause: Cause, *, finding: Finding | None = None) -> Alert:
-    """Count a cause on the alert of its fingerprint: opened, opened again, or gone on; told where that is news."""
+@transaction.atomic(savepoint=False)
+def count(finding: Finding) -> None:
+    """Count a finding, and those that wait behind it, on the alert of its fingerprint."""
+    alert = _locked(finding.project_id, cause_of(finding))
+    if _is_counted(finding, alert):
+        return
+    crowd = [finding, *take_waiting(finding)]
+    raise_locked(alert, [cause_of(each) for each in crowd])
+    link(crowd, AlertFinding(fate=Fate.ALERT, alert=alert, occurrence=alert.number))
+
+
+@transaction.atomic(savepoint=False)
+def raise_alert(project_id: UUID, cause: Cause) -> Alert:
+    """Count something that failed, but is no finding, on the alert of its fingerprint."""
     alert = _locked(project_id, cause)
-    if finding is not None and _is_counted(finding, alert):
-        return alert
+    raise_locked(alert, [cause])
+    return alert
+
+
+def raise_locked(alert: Alert, causes: list[Cause]) -> None:
+    """Count causes of one fingerprint: the alert is opened, opened again, or goes on; told where that is news."""
     if alert.state == AlertState.RESOLVED:
-        _reopen(alert, cause)
-    if finding is not None:
-        fate = {"fate": Fate.ALERT, "alert": alert, "occurrence": alert.number, "is_retracted": False}
-        AlertFinding.objects.update_or_create(finding=finding, defaults=fate)
+        _reopen(alert, causes[0])
     opens, before = alert.findings == 0, alert.severity
-    _update(alert, cause, findings=F("findings") + 1)
+    alert.findings += len(causes)
+    for cause in causes:
+        alert.severity = highest(alert.severity, cause.severity)
+    _say(alert, causes[-1])
     if opens:
         tell(alert, News.OPENED)
     else:
         _tell_if_worse(alert, before)
-    announce(project_id)
-    return alert
+    announce(alert.project_id)
 
 
 def _is_counted(finding: Finding, alert: Alert) -> bool:
@@ -160,10 +175,11 @@ def _reopen(alert: Alert, cause: Cause) -> None:
     alert.refresh_from_db()
 
 
-def _update(alert: Alert, cause: Cause, **counts: Any) -> None:
-    severity = highest(alert.severity, cause.severity)
-    Alert.objects.filter(pk=alert.pk).update(**_newest(cause), severity=severity, **counts)
-    alert.refresh_from_db()
+def _say(alert: Alert, newest: Cause) -> None:
+    """Save the counts, and what the newest of the causes says."""
+    for name, value in _newest(newest).items():
+        setattr(alert, name, value)
+    alert.save(update_fields=[*_newest(newest), "severity", "findings", "retracted"])
 
 
 def _tell_if_worse(alert: Alert, before: str) -> None:
@@ -172,35 +188,39 @@ def _tell_if_worse(alert: Alert, before: str) -> None:
         tell(alert, news)
 
 
-def _follow(finding: Finding, link: AlertFinding) -> None:
+def _follow(finding: Finding, known: AlertFinding) -> None:
     """Bring what a counted finding became since: it grew, was retracted, or came back."""
-    alert = Alert.objects.select_for_update().get(alertfinding=link)
-    if link.occurrence != alert.number:
+    alert = Alert.objects.select_for_update(of=("self",)).get(alertfinding=known)
+    known.refresh_from_db()
+    if known.occurrence != alert.number:
         return  # of an occurrence that is over
     if finding.state == FindingState.RETRACTED:
-        _retract(alert, link)
+        _retract(alert, known)
     elif alert.state == AlertState.RESOLVED:
-        if alert.verdict == Verdict.RETRACTED and link.is_retracted:
-            raise_alert(finding.project_id, cause_of(finding), finding=finding)
+        if alert.verdict == Verdict.RETRACTED and known.is_retracted:
+            count(finding)
         return  # a failure that goes on after a person resolved it is no new one
     else:
-        _go_on(alert, finding, link)
+        _go_on(alert, finding, known)
     announce(finding.project_id)
 
 
-def _go_on(alert: Alert, finding: Finding, link: AlertFinding) -> None:
+def _go_on(alert: Alert, finding: Finding, known: AlertFinding) -> None:
     before = alert.severity
-    back = AlertFinding.objects.filter(pk=link.pk, is_retracted=True).update(is_retracted=False)
-    _update(alert, cause_of(finding), retracted=F("retracted") - back)
+    if known.is_retracted:
+        AlertFinding.objects.filter(pk=known.pk).update(is_retracted=False)
+        alert.retracted -= 1
+    alert.severity = highest(alert.severity, finding.severity)
+    _say(alert, cause_of(finding))
     _tell_if_worse(alert, before)
 
 
-def _retract(alert: Alert, link: AlertFinding) -> None:
+def _retract(alert: Alert, known: AlertFinding) -> None:
     """Take a finding back; an alert with nothing else under it resolves itself and says so."""
-    if not AlertFinding.objects.filter(pk=link.pk, is_retracted=False).update(is_retracted=True):
+    if not AlertFinding.objects.filter(pk=known.pk, is_retracted=False).update(is_retracted=True):
         return
-    Alert.objects.filter(pk=alert.pk).update(retracted=F("retracted") + 1)
-    alert.refresh_from_db()
+    alert.retracted += 1
+    alert.save(update_fields=["retracted"])
     if alert.state == AlertState.RESOLVED or alert.retracted < alert.findings:
         return
     over = {"state": AlertState.RESOLVED, "resolved_at": Now(), "verdict": Verdict.RETRACTED}

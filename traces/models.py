@@ -96,7 +96,7 @@ class Trace(models.Model):
     input_tokens = models.BigIntegerField(default=0, db_default=0)
     output_tokens = models.BigIntegerField(default=0, db_default=0)
     cached_tokens = models.BigIntegerField(default=0, db_default=0)
-    cost_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True)  # null: no price is known
+    cost_usd = models.DecimalField(max_digits=28, decimal_places=9, null=True)  # null: no price is known
     tool_names = ArrayField(models.TextField(), default=list, db_default=[])
     shape = models.TextField(default="", db_default="")  # the run barcode, see ingest/shape.py
     shape_stride = models.IntegerField(default=1, db_default=1)  # steps a bar stands for

@@ -16,7 +16,7 @@ from agentops.notify.message import Message
 from agentops.notify.models import LOOPBACK, Channel, DeliverJob, Delivery, FeedItem
 
 # The last resort: whoever calls groups by itself. What is over it is gathered for a minute into one message.
-MOST_PER_WINDOW = 10
+MOST_PER_WINDOW = 60
 WINDOW = timedelta(minutes=1)
 
 
@@ -26,9 +26,9 @@ def notify(
 ) -> list[Delivery]:
     """Tell the project's people once for each `key`; return what will be delivered for it, one for each channel.
 
-    What stands before the first ":" of the key is its family; of one family a channel gets ten messages a minute, and
-    the others inside one more. A drill goes to the loopback channel alone and leaves no trace in the feed. Costs two
-    queries for a known key, else seven, however many channels there are.
+    What stands before the first ":" of the key is its family; of one family a channel gets sixty messages a minute,
+    and the others inside one more. A drill goes to the loopback channel alone and leaves no trace in the feed. Costs
+    two queries for a known key, else seven, however many channels there are.
     """
     project_id = project.pk if isinstance(project, Project) else project
     message = message.cleaned()

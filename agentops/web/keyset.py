@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
 Row = TypeVar("Row", bound=Model)
@@ -44,16 +45,18 @@ def _behind(model: type[Model], by: tuple[str, ...], values: list[Any]) -> Q:
     """Return (a, b) behind (x, y) as: a behind x, or a = x and b behind y."""
     condition = Q(pk__in=[])
     equal = Q()
+    bounds: list[Any] = []
     for name, value in zip(by, values, strict=True):
         field = name.lstrip("-")
         try:
             bound = model._meta.get_field(field).to_python(value)  # type: ignore[union-attr]
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, OverflowError, ValidationError) as error:
             raise CursorError("The cursor is not one of this list.") from error
+        bounds.append(bound)
         condition |= equal & Q(**{f"{field}__{'lt' if name.startswith('-') else 'gt'}": bound})
         equal &= Q(**{field: bound})
     first = by[0].lstrip("-")
-    start = Q(**{f"{first}__{'lte' if by[0].startswith('-') else 'gte'}": values[0]})
+    start = Q(**{f"{first}__{'lte' if by[0].startswith('-') else 'gte'}": bounds[0]})
     return start & condition  # lets the index start at the right place
 
 

@@ -82,6 +82,14 @@ def test_work_that_only_looks_like_a_loop_is_none(steps: list[Step]) -> None:
     assert kinds(ToolLoop(), steps) == set()
 
 
+def test_a_long_loop_of_slightly_different_calls_stays_one_finding() -> None:
+    steps = [make_step(i, arguments={"q": "shipping policy " * 12 + "!" * (i % 7)}, result=[]) for i in range(1, 1_500)]
+    one = ToolLoop()
+    found = [hit for step in steps for hit in one.see(step)]
+    assert len({(hit.kind, hit.onset) for hit in found}) == 1
+    assert found[-1].last == steps[-1].ref
+
+
 def test_a_message_from_a_person_starts_anew() -> None:
     steps = calls("none", "none")
     turn = make_step(3, event_type="human_gate", tool_name=None, gate="user_turn", text="Try again")

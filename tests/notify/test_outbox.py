@@ -78,27 +78,27 @@ def test_workers_are_woken_after_commit_with_a_message_for_each_channel(
     assert woken == [("deliver", 1), ("deliver", 1)]
 
 
-def test_a_channel_gets_ten_messages_of_a_family_a_minute_and_the_rest_inside_one(project):
+def test_a_channel_gets_so_many_messages_of_a_family_a_minute_and_the_rest_inside_one(project):
     make_channel(project)
-    for number in range(48):
+    for number in range(services.MOST_PER_WINDOW + 38):
         notify(project, make_message(), key=f"alert:{number}")
     notify(project, make_message(), key="approval:1")
-    assert Delivery.objects.standing().filter(family="alert").count() == 11
+    assert Delivery.objects.standing().filter(family="alert").count() == services.MOST_PER_WINDOW + 1
     gathering = Delivery.objects.get(gathers=True)
     assert gathering.folded.count() == 37
     assert Delivery.objects.get(family="approval").folded_into is None
-    assert FeedItem.objects.count() == 49
+    assert FeedItem.objects.count() == services.MOST_PER_WINDOW + 39
 
 
 def test_the_limit_counts_a_minute_and_each_channel_alone(project):
     make_channel(project)
-    for number in range(10):
+    for number in range(services.MOST_PER_WINDOW):
         notify(project, make_message(), key=f"alert:{number}")
     late = make_channel(project)
-    notify(project, make_message(), key="alert:10")
+    notify(project, make_message(), key="alert:one more")
     assert Delivery.objects.get(gathers=True).channel != late
     let_pass(minutes=1)
-    (old, _) = notify(project, make_message(), key="alert:11")
+    (old, _) = notify(project, make_message(), key="alert:later")
     assert not old.gathers
     assert old.folded_into is None
 

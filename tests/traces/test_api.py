@@ -176,6 +176,23 @@ def test_a_step_of_ten_megabytes_is_cut_and_says_so(api: Api) -> None:
     assert found["tool_input"].endswith("… [cut: 10,000,008 characters]")
 
 
+@pytest.mark.parametrize("depth", [199, 500, 930, 940, 5_000])
+def test_an_item_nested_too_deeply_harms_no_neighbour(api: Api, depth: int) -> None:
+    nested = b'{"a":' * depth + b"1" + b"}" * depth
+    body = json.dumps([step(1), step(2, metadata="HERE")]).encode().replace(b'"HERE"', nested)
+    answer = api.post(body)
+    if answer.status_code == 400:
+        assert "nested too deeply" in answer.json()["detail"]
+    else:
+        assert answer.json()["accepted"] == 1
+        assert answer.json()["rejected"][0]["errors"][0]["detail"] == "is nested too deeply"
+
+
+@pytest.mark.parametrize(("body", "kind"), [(b"[" + b"1," * 20_000 + b"1]", "json"), (b"1\n" * 20_001, "x-ndjson")])
+def test_a_body_of_too_many_items_is_refused_whole(api: Api, body: bytes, kind: str) -> None:
+    assert api.post(body, f"application/{kind}").status_code == 413
+
+
 def test_a_body_beyond_the_limit_is_refused_unread(api: Api) -> None:
     assert api.post(b"[" + b" " * 33_554_432 + b"]").status_code == 413
     bomb = gzip.compress(b" " * 200_000_000, 9)
@@ -235,6 +252,7 @@ def test_a_list_is_walked_by_key_without_gaps_while_rows_arrive(api: Api) -> Non
     [
         {"after": "nonsense"},
         {"after": "WzEsMl0"},
+        {"after": "WyJ4IiwieSJd"},
         {"limit": 201},
         {"limit": 0},
         {"since": "x"},

@@ -33,6 +33,16 @@ def test_a_quiet_trace_is_closed_by_how_its_last_step_went() -> None:
     assert close_quiet_traces() == 0
 
 
+def test_a_trace_is_closed_by_its_last_step_not_by_a_late_or_an_earlier_one() -> None:
+    project = make_project()
+    send(project, *(step(i, "long", is_error=i == 72) for i in range(1, 75)))
+    send(project, step(5, "late"))
+    send(project, step(2, "late", is_error=True))
+    quieten("long", "late")
+    close_quiet_traces()
+    assert set(Trace.objects.values_list("status", flat=True)) == {"ok"}
+
+
 def test_steps_that_come_after_a_quiet_close_open_the_trace_again() -> None:
     project = make_project()
     send(project, step(1))

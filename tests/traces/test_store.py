@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +81,59 @@ def test_the_sums_of_a_trace_are_those_of_its_spans(project: Project) -> None:
     trace = Trace.objects.get()
     assert (trace.steps, trace.errors, trace.input_tokens, trace.shape) == (6, 2, 5, "teemcg")
     assert trace.preview == "hello"
+
+
+def test_what_a_merge_refuses_changes_no_sum(project: Project) -> None:
+    send(project, step(1, is_error=False, model="m", cost_usd=1.0))
+    for _ in range(3):
+        send(
+            project,
+            step(1, is_error=True, model="other", tool_name="other", cost_usd=2.0, timestamp="2020-01-01T00:00:00Z"),
+        )
+    trace = Trace.objects.get()
+    assert (trace.errors, trace.model, trace.tool_names, trace.cost_usd) == (0, "m", ["search_database"], Decimal(1))
+    assert trace.started_at is not None
+    assert trace.started_at.year == 2026
+
+
+def test_a_step_that_turns_out_failed_counts_once(project: Project) -> None:
+    for _ in range(3):
+        send(project, step(1), step(1, is_error=True))
+    assert Trace.objects.get().errors == 1
+
+
+def test_the_sum_of_many_costly_steps_is_held(project: Project) -> None:
+    assert send(project, *(step(i, cost_usd=1_000_000) for i in range(1_200))).accepted == 1_200
+    assert Trace.objects.get().cost_usd == Decimal(1_200_000_000)
+
+
+def test_a_session_gets_its_user_from_whoever_names_them_first(project: Project) -> None:
+    for user in (None, "anna", "bob"):
+        send(project, step(1, session_id="s", user=user))
+    assert Session.objects.get().user == "anna"
+
+
+def test_new_sessions_and_traces_at_once_do_not_deadlock(project: Project) -> None:
+    barrier, failures = threading.Barrier(6), []
+
+    def run(worker: int) -> None:
+        barrier.wait()
+        try:
+            for i in range(8):
+                names = [f"s-{i}-{n}" for n in range(5)]
+                with transaction.atomic():
+                    send(project, *(step(n, f"t-{worker}-{n}", session_id=name) for n, name in enumerate(names)))
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[n]) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
 
 
 def test_a_trace_closes_when_told_and_its_sender_may_open_it_again(project: Project) -> None:

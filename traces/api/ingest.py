@@ -63,7 +63,7 @@ def _accept(request: ProjectRequest, *, ndjson: bool) -> HttpResponse:
     except BodyRefusedError as error:
         return problem(error.status, detail=error.detail)
     except BodyError as error:
-        return problem(400, detail=str(error))
+        return problem(error.status, detail=str(error))
     key_name = request.api_key.name if request.api_key else ""
     receipt = store(request.project, batch, Origin(source="native", key_name=key_name, agent=key_name))
     return HttpResponse(msgspec.json.encode(as_json(receipt)), content_type="application/json")

@@ -27,7 +27,7 @@ class StateTooLargeError(Exception):
 def detect_trace(trace: Trace) -> list[UUID]:
     """Fold what is new in a trace; return the ids of the alert jobs. Runs inside the caller's transaction.
 
-    Four statements, a row for each new step, and three statements more for a detector with hits. Steps that come late,
+    Five statements, a row for each new step, and three statements more for a detector with hits. Steps that come late,
     and a detector whose code or thresholds are not those of its saved state, are folded anew from the first step.
     """
     saved = DetectorState.objects.filter(pk=trace.pk).first() or DetectorState(trace=trace)
@@ -35,16 +35,17 @@ def detect_trace(trace: Trace) -> list[UUID]:
     states = {kind.name(): _kept(saved, kind, plan[kind]) for kind in plan}
     needs = frozenset().union(*(kind.needs for kind in plan))
     rows = in_step_order(trace)
-    fresh = list(load(rows.filter(arrival__gte=saved.arrivals), needs))
+    fresh = rows.filter(arrival__gte=saved.arrivals)
+    first = fresh.only("span_id", "step_number", "started_at", "ended_at").first()
     is_outdated = bool(saved.arrivals) and None in states.values()
-    if not fresh and not is_outdated:
+    if first is None and not is_outdated:
         return []
-    if is_outdated or _is_late(saved, fresh):
+    if is_outdated or (first is not None and _is_late(saved, first)):
         saved.arrivals, saved.last_key, saved.toolset = 0, None, None
         detectors = [kind(**thresholds) for kind, thresholds in plan.items()]
         return _fold(trace, saved, detectors, load(rows, needs), is_replay=True)
     detectors = [kind(state=states[kind.name()], **thresholds) for kind, thresholds in plan.items()]
-    return _fold(trace, saved, detectors, fresh, is_replay=False)
+    return _fold(trace, saved, detectors, load(fresh, needs), is_replay=False)
 
 
 def _plan(trace: Trace) -> dict[type[Detector], dict[str, Any]]:
@@ -62,8 +63,8 @@ def _kept(saved: DetectorState, kind: type[Detector], thresholds: dict[str, Any]
     return msgspec.convert(kept["state"], kind.State)
 
 
-def _is_late(saved: DetectorState, fresh: list[Span]) -> bool:
-    return saved.last_key is not None and bool(fresh) and key_of(fresh[0]) <= _key_from_json(saved.last_key)
+def _is_late(saved: DetectorState, first: Span) -> bool:
+    return saved.last_key is not None and key_of(first) <= _key_from_json(saved.last_key)
 
 
 def _fold(

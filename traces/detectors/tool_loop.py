@@ -10,7 +10,7 @@ import msgspec
 from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
 
 WRITES = {"medium", "high"}  # declared or set by policy; an unknown tool counts as a read
-ARGUMENT_CHARS = 400  # kept of a call's arguments to compare near-identical ones
+ARGUMENT_CHARS = 200  # kept of a call's arguments to compare near-identical ones
 
 
 _ID = re.compile(r"\w*\d\w*")
@@ -26,6 +26,7 @@ class Call(msgspec.Struct, array_like=True):
     failed: bool
     error: str | None
     words: str  # the start of the arguments, canonical
+    is_near: bool = False  # to the call before: its tool and result, and nearly its arguments
 
     @property
     def is_like(self) -> tuple[str, int | None, int | None, str | None]:
@@ -82,7 +83,9 @@ class ToolLoop(Detector):
         if step.event_type != "tool_call" or not step.tool_name:
             return
         kept = self.thresholds.max_period * self.thresholds.min_cycles + 16
-        calls = self.state.calls = [*self.state.calls, _call(step)][-kept:]
+        call = _call(step)
+        call.is_near = bool(self.state.calls) and self._is_near(self.state.calls[-1], call)
+        calls = self.state.calls = [*self.state.calls, call][-kept:]
         before, self.state.going_on = self.state.going_on, None
         for rule in (self._repeated, self._same_error, self._cycle, self._unchanged):
             found = rule(calls, step)
@@ -128,12 +131,8 @@ class ToolLoop(Detector):
     def _unchanged(self, calls: list[Call], step: Step) -> Found | None:
         if step.result_hash is None or step.is_error or step.risk in WRITES:
             return None
-        last = calls[-1]
-
-        def is_alike(call: Call) -> bool:
-            return (call.tool, call.result) == (last.tool, last.result) and self._is_near(call.words, last.words)
-
-        row = _row(calls, is_alike)
+        row = _row(calls, lambda call: call.is_near)
+        row = calls[-len(row) - 1 :]  # and the call that the first of them is near to
         if len(row) < self.thresholds.min_unchanged:
             return None
         ways = len({call.arguments for call in row})
@@ -143,12 +142,16 @@ class ToolLoop(Detector):
             lambda n: f"{step.tool_name}: {n} calls with {ways} slightly different arguments gave one answer.",
         )
 
-    def _is_near(self, first: str, second: str) -> bool:
-        if first == second:
+    def _is_near(self, first: Call, second: Call) -> bool:
+        if (first.tool, first.result) != (second.tool, second.result) or second.result is None:
+            return False
+        if first.words == second.words:
             return True
-        if sorted(_ID.findall(first)) != sorted(_ID.findall(second)):
+        if sorted(_ID.findall(first.words)) != sorted(_ID.findall(second.words)):
             return False  # another number is another item, not another try
-        return bool(SequenceMatcher(None, first, second, autojunk=False).ratio() >= self.thresholds.min_similarity)
+        compared = SequenceMatcher(None, first.words, second.words, autojunk=False)
+        least: float = self.thresholds.min_similarity
+        return compared.real_quick_ratio() >= least and compared.quick_ratio() >= least and compared.ratio() >= least
 
     def _hit(self, kind: str, row: list[Call], say: Callable[[int], str], before: GoingOn | None) -> Hit:
         """Return the hit; one that goes on keeps its onset and its count when the memory of calls is shorter."""

@@ -44,6 +44,21 @@ def clean(value: Any) -> Any:
     return value
 
 
+def is_deeper(value: Any, limit: int) -> bool:
+    """Say whether lists and objects are nested more than `limit` deep."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            below
+            for item in level
+            if isinstance(item, list | dict)
+            for below in (item if isinstance(item, list) else item.values())
+        ]
+        if not level:
+            return False
+    return True
+
+
 def cut(text: str, limit: int = MAX_TEXT) -> str:
     """Return the text, or its first `limit` characters and a marker with the original size."""
     if len(text) <= limit:

@@ -1,21 +1,32 @@
 """The native wire format: JSON steps, one, a list, `{"steps": […]}`, or one a line (docs/contract: Ingest)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from traces.ingest.clean import clean, may_need_cleaning, repair_json
+from traces.ingest.clean import clean, is_deeper, may_need_cleaning, repair_json
 from traces.ingest.record import Batch, Problem, Rejection
 from traces.ingest.step import StepIn, add_step
 
+MAX_ITEMS = 20_000
+MAX_DEPTH = 200  # far below what any of the encoders behind this door gives up at
 T = TypeVar("T")
 
 
 class BodyError(Exception):
-    """Raised when a body cannot be read at all; nothing of it was stored."""
+    """Raised when a body cannot be read at all; nothing of it was stored. `status` is 400 or 413."""
+
+    status = 400
+
+
+class TooManyItemsError(BodyError):
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__(f"The body holds more than {MAX_ITEMS:,} items; send it in smaller batches.")
 
 
 REQUIRED = ("step_number", "timestamp", "event_type")
@@ -35,7 +46,10 @@ def read_body(body: bytes, *, now: datetime, ndjson: bool = False) -> Batch:
 
     `now` is the moment of receipt, aware; a step that is wrong is rejected alone.
     """
-    return read_items(_lines(body) if ndjson else _items(body), now=now)
+    items = _lines(body) if ndjson else _items(body)
+    if len(items) > MAX_ITEMS:
+        raise TooManyItemsError
+    return read_items(items, now=now)
 
 
 def read_items(items: Iterable[bytes | Raw], *, now: datetime) -> Batch:
@@ -55,7 +69,7 @@ def read_items(items: Iterable[bytes | Raw], *, now: datetime) -> Batch:
     return batch
 
 
-def _items(body: bytes) -> Iterable[bytes | Raw]:
+def _items(body: bytes) -> Sequence[bytes | Raw]:
     if not body.strip():
         raise BodyError('The body is empty; send one step, a list of steps, or {"steps": [...]}.')
     try:
@@ -80,15 +94,19 @@ def _decode_repaired(body: bytes, error: msgspec.DecodeError) -> list[Raw] | _En
     return start
 
 
-def _lines(body: bytes) -> Iterator[bytes]:
+def _lines(body: bytes) -> Sequence[bytes]:
     if not body.strip():
         raise BodyError("The body is empty; send one step a line.")
-    return (line for line in body.split(b"\n") if line.strip())
+    if body.count(b"\n") > 2 * MAX_ITEMS:
+        raise TooManyItemsError
+    return [line for line in body.split(b"\n") if line.strip()]
 
 
 def decode_item(raw: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, bool]:
     """Return one decoded item, and whether it had to be repaired. Raises msgspec's errors and RecursionError."""
     item, raw = decode_repaired(raw, decoder)
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deeper(msgspec.json.decode(raw), MAX_DEPTH):
+        raise RecursionError
     if not may_need_cleaning(raw):
         return item, False
     plain = msgspec.json.decode(raw)

@@ -46,8 +46,10 @@ class Sums:
         self._add_tokens(span, before)
         if span.event_type and before.event_type is None:
             self.marks.append(_mark(span))
-        was_failed = bool(before.is_error) or before.event_type == "error"
-        self.errors += span.failed and bool(span.event_type) and not was_failed
+        self.errors += _failed(_first(before.event_type, span.event_type), _first(before.is_error, span.is_error))
+        self.errors -= _failed(before.event_type, before.is_error)
+        if not before.added:
+            return
         if span.tool_name and len(self.tool_names) < MAX_TOOLS:
             self.tool_names[span.tool_name] = None
         self.model = span.model or self.model
@@ -88,6 +90,16 @@ class Sums:
 _NOTHING = Change(
     added=True, event_type=None, is_error=None, input_tokens=None, output_tokens=None, cached_tokens=None, cost_usd=None
 )
+
+
+def _first(stored: Any, sent: Any) -> Any:
+    """Return what a merge keeps: what is stored, else what is sent."""
+    return sent if stored is None else stored
+
+
+def _failed(event_type: str | None, is_error: bool | None) -> bool:
+    """Say whether a step counts as failed; a span that is no step does not."""
+    return event_type is not None and (bool(is_error) or event_type == "error")
 
 
 def _mark(span: SpanRecord) -> str:

@@ -28,12 +28,13 @@ class TraceRow(NamedTuple):
     shape_stride: int
 
 
-# The update changes nothing; it makes the statement return the row also where another transaction has just made it.
+# The update makes the statement return the row also where another transaction has just made it. It touches no column
+# of a key: the lock for that would wait for the foreign-key check of a batch that waits for this one.
 _SESSIONS = """
-INSERT INTO traces_session (id, project_id, session_id, "user")
+INSERT INTO traces_session AS s (id, project_id, session_id, "user")
 SELECT id, %(project)s, name, person FROM unnest(%(ids)s::uuid[], %(names)s::text[], %(users)s::text[])
-    AS s (id, name, person) ORDER BY name
-ON CONFLICT (project_id, session_id) DO UPDATE SET session_id = excluded.session_id
+    AS sent (id, name, person) ORDER BY name
+ON CONFLICT (project_id, session_id) DO UPDATE SET "user" = coalesce(nullif(s."user", ''), excluded."user")
 RETURNING session_id, id
 """
 
@@ -46,7 +47,9 @@ def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str
             users[about.session_id] = users.get(about.session_id) or about.user
     if not users:
         return {}
-    known = dict(Session.objects.of(project_id).filter(session_id__in=users).values_list("session_id", "id"))
+    rows = Session.objects.of(project_id).filter(session_id__in=users).values_list("session_id", "id", "user")
+    # One whose first step named nobody is written again when somebody is named.
+    known = {name: key for name, key, user in rows if user or not users[name]}
     new = {name: user for name, user in users.items() if name not in known}
     if not new:
         return known
@@ -113,10 +116,10 @@ def upsert_traces(
 
 
 _TOOLSETS = """
-INSERT INTO traces_toolset (id, project_id, sha256, tools)
+INSERT INTO traces_toolset AS t (id, project_id, sha256, tools)
 SELECT id, %(project)s, sha256, tools FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(tools)s::jsonb[])
     AS s (id, sha256, tools) ORDER BY sha256
-ON CONFLICT (project_id, sha256) DO UPDATE SET sha256 = excluded.sha256
+ON CONFLICT (project_id, sha256) DO UPDATE SET tools = t.tools
 RETURNING sha256, id
 """
 

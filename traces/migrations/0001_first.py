@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                 ('input_tokens', models.BigIntegerField(db_default=0, default=0)),
                 ('output_tokens', models.BigIntegerField(db_default=0, default=0)),
                 ('cached_tokens', models.BigIntegerField(db_default=0, default=0)),
-                ('cost_usd', models.DecimalField(decimal_places=9, max_digits=18, null=True)),
+                ('cost_usd', models.DecimalField(decimal_places=9, max_digits=28, null=True)),
                 ('tool_names', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), db_default=[], default=list, size=None)),
                 ('shape', models.TextField(db_default='', default='')),
                 ('shape_stride', models.IntegerField(db_default=1, default=1)),

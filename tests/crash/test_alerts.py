@@ -1,0 +1,99 @@
+"""From POST to a person under fire: loops come in while everything is killed, and each is told of."""
+
+import random
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from standardwebhooks.webhooks import Webhook as Reference
+
+from tests.crash.harness import Stack
+from tests.crash.test_ingest import Sender, kill_all
+from tests.receivers import Receiver
+
+pytestmark = pytest.mark.crash
+
+LOOPS = 15  # `make crash` has 20 rounds: 300
+CALLS = 4
+JOBS_LEFT = """
+SELECT 1 FROM traces_detectjob UNION ALL SELECT 1 FROM detectors_alertjob
+UNION ALL SELECT 1 FROM notify_delivery d JOIN notify_channel c ON c.id = d.channel_id
+WHERE d.state = 'pending' AND c.deleted_at IS NULL
+"""
+
+
+class LoopSender(Sender):
+    """Sends loops, each by an agent of its own, two calls a request."""
+
+    def run(self) -> None:
+        for number in range(LOOPS):
+            trace = f"{self.label}-{number}"
+            for first in range(0, CALLS, 2):
+                steps = [{**self._step(trace, first + i), "agent": trace, "tool_input": {}} for i in range(2)]
+                if self._send_until_acknowledged(steps):
+                    self.acknowledged.update((trace, step["step_number"]) for step in steps)
+            time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def told_stack(receiver: Receiver) -> Iterator[tuple[Stack, str]]:
+    """An installation with one channel, the receiver's, and the secret that its messages are signed with."""
+    with tempfile.TemporaryDirectory(prefix="alerts-") as home, ExitStack() as open_:
+        allowed = {"AGENTOPS_OUTBOUND_ALLOW": f"127.0.0.1/32:{receiver.port}"}
+        stack = open_.enter_context(Stack(Path(home) / "data", environ=allowed))
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        said, _ = stack.run_module("tests.notify.telling", "0", "0", receiver.url, **pipes).communicate(
+            "\n", timeout=60
+        )
+        yield stack, said.split("channel ")[1].split()[0]
+
+
+def test_every_loop_has_its_one_alert_and_every_alert_is_delivered(
+    told_stack: tuple[Stack, str], receiver: Receiver, seed: int
+) -> None:
+    stack, secret = told_stack
+    stack.wait_until_whole()
+    before = len(receiver.requests)
+    sender = LoopSender(stack, f"loop-{seed}", time.monotonic() + 600)
+    killing = threading.Thread(target=kill_all, args=[stack, random.Random(seed)])
+    sender.start()
+    killing.start()
+    sender.join(120)
+    killing.join(60)
+    assert sender.refused == []
+    assert len(sender.acknowledged) == LOOPS * CALLS
+    stack.wait_until_whole(30)
+    stack.wait_until(lambda: not stack.query(JOBS_LEFT), 60)
+    agents = {f"loop-{seed}-{number}" for number in range(LOOPS)}
+    alerts = stack.query("SELECT agent, id, findings FROM alerts_alert WHERE agent LIKE %s", [f"loop-{seed}-%"])
+    assert Counter(agent for agent, _, _ in alerts) == Counter(agents)
+    fates = stack.query(
+        "SELECT f.id, n.fate FROM detectors_finding f LEFT JOIN alerts_alertfinding n ON n.finding_id = f.id"
+        " JOIN traces_trace t ON t.id = f.trace_id WHERE t.agent LIKE %s",
+        [f"loop-{seed}-%"],
+    )
+    assert len(fates) == sum(findings for _, _, findings in alerts)
+    assert {fate for _, fate in fates} == {"alert"}
+    check_messages(receiver, before, secret, agents)
+
+
+def check_messages(receiver: Receiver, before: int, secret: str, agents: set[str]) -> None:
+    """Each alert reached the receiver, signed; what came twice came with one id and one content."""
+    by_id: dict[str, bytes] = {}
+    for request in receiver.requests[before:]:
+        assert Reference(secret).verify(request.body, dict(request.headers))
+        assert by_id.setdefault(request.headers["webhook-id"], request.body) == request.body
+    told = b"\n".join(by_id.values()).decode()
+    assert [agent for agent in agents if f"{agent}:" not in told] == []

@@ -2,19 +2,16 @@
 
 import random
 import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from standardwebhooks.webhooks import Webhook as Reference
 
-from tests.crash.harness import Stack
 from tests.crash.test_ingest import Sender, kill_all
+from tests.instance import Instance, fresh_instance
 from tests.receivers import Receiver
 
 pytestmark = pytest.mark.crash
@@ -48,11 +45,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def told_stack(receiver: Receiver) -> Iterator[tuple[Stack, str]]:
+def told_stack(receiver: Receiver) -> Iterator[tuple[Instance, str]]:
     """An installation with one channel, the receiver's, and the secret that its messages are signed with."""
-    with tempfile.TemporaryDirectory(prefix="alerts-") as home, ExitStack() as open_:
-        allowed = {"AGENTOPS_OUTBOUND_ALLOW": f"127.0.0.1/32:{receiver.port}"}
-        stack = open_.enter_context(Stack(Path(home) / "data", environ=allowed))
+    allowed = f"127.0.0.1/32:{receiver.port}"
+    with fresh_instance(AGENTOPS_OUTBOUND_ALLOW=allowed, DJANGO_SETTINGS_MODULE="tests.settings") as stack:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         said, _ = stack.run_module("tests.notify.telling", "0", "0", receiver.url, **pipes).communicate(
             "\n", timeout=60
@@ -61,7 +57,7 @@ def told_stack(receiver: Receiver) -> Iterator[tuple[Stack, str]]:
 
 
 def test_every_loop_has_its_one_alert_and_every_alert_is_delivered(
-    told_stack: tuple[Stack, str], receiver: Receiver, seed: int
+    told_stack: tuple[Instance, str], receiver: Receiver, seed: int
 ) -> None:
     stack, secret = told_stack
     stack.wait_until_whole()

@@ -176,7 +176,7 @@ def test_a_step_of_ten_megabytes_is_cut_and_says_so(api: Api) -> None:
     assert found["tool_input"].endswith("… [cut: 10,000,008 characters]")
 
 
-@pytest.mark.parametrize("depth", [199, 500, 930, 940, 5_000])
+@pytest.mark.parametrize("depth", [201, 500, 930, 940, 5_000])
 def test_an_item_nested_too_deeply_harms_no_neighbour(api: Api, depth: int) -> None:
     nested = b'{"a":' * depth + b"1" + b"}" * depth
     body = json.dumps([step(1), step(2, metadata="HERE")]).encode().replace(b'"HERE"', nested)

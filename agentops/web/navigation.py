@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 class Item:
     """One room. `phone` orders the three places of the phone's bottom bar, lowest first; 0 is never there.
 
-    `roles` spares others a click that would be refused; the page itself decides.
+    `roles` spares others a click that would be refused; the page itself decides. `also` names the room's other pages.
     """
 
     group: str
@@ -20,6 +20,7 @@ class Item:
     glyph: str
     phone: int = 0
     roles: frozenset[str] = frozenset()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ ITEMS = (
     Item("Measure", "Detectors", "detectors:list", "radar"),
     Item("Set up", "Policies", "approvals:policies", "shield-check"),
     Item("Set up", "Channels", "notify:channels", "webhook"),
-    Item("Set up", "Members and keys", "accounts:members", "users", roles=ADMIN),
+    Item("Set up", "Members and keys", "accounts:members", "users", roles=ADMIN, also=("accounts:keys",)),
     Item("Set up", "Audit", "audit", "scroll-text", roles=ADMIN),
 )
 PHONE_PLACES = 3
@@ -60,9 +61,9 @@ def entries(request: HttpRequest) -> list[Entry]:
     """Return what can be opened, in order. Costs what the registered counters cost, nothing by itself."""
     role = getattr(getattr(request, "membership", None), "role", "")
     items = [item for item in ITEMS if not item.roles or role in item.roles]
-    urls = [(item, url) for item in items if (url := _url(item.url_name))]
-    here = max((url for _, url in urls if _contains(url, request.path)), key=len, default=None)
-    return [Entry(item, url, url == here, _count(request, item)) for item, url in urls]
+    found = [(item, url, _depth(item, request.path)) for item in items if (url := _url(item.url_name))]
+    deepest = max((depth for _, _, depth in found), default=0)
+    return [Entry(item, url, 0 < depth == deepest, _count(request, item)) for item, url, depth in found]
 
 
 def groups(all_entries: list[Entry]) -> list[tuple[str, list[Entry]]]:
@@ -84,6 +85,12 @@ def _url(url_name: str) -> str | None:
         return reverse(url_name)
     except NoReverseMatch:
         return None
+
+
+def _depth(item: Item, path: str) -> int:
+    """Return how much of the path is the address of one of the room's pages; 0 is another room."""
+    pages = (_url(name) for name in (item.url_name, *item.also))
+    return max((len(url) for url in pages if url and _contains(url, path)), default=0)
 
 
 def _contains(url: str, path: str) -> bool:

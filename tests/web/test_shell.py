@@ -34,6 +34,13 @@ def test_rooms_that_are_not_built_are_left_out() -> None:
     assert [entry.item.name for entry in found if entry.is_here] == ["Traces"]
 
 
+@pytest.mark.parametrize("page", ["members", "keys", "keys/create"])
+def test_a_room_of_several_pages_is_marked_on_each_of_them(page: str) -> None:
+    request = RequestFactory().get(f"/settings/{page}")
+    request.membership = make_membership(role=Role.ADMIN)  # type: ignore[attr-defined]
+    assert [entry.item.name for entry in navigation.entries(request) if entry.is_here] == ["Members and keys"]
+
+
 def test_a_room_may_count_what_waits_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(navigation.counters, "traces:list", lambda request: (1_234, "waiting", "wait"))
     html = names(signed_in(make_membership()))

@@ -16,11 +16,9 @@ document.body.addEventListener("traces-stored", ({ detail }) => {
   if (banner && detail.traces.includes(banner.dataset.newSteps)) banner.hidden = false;
 });
 
-document.addEventListener("htmx:beforeRequest", (event) => {
-  /* A part that refreshes itself is not dimmed for it. */
-  if (!("calm" in (event.detail.target?.dataset ?? {}))) event.detail.target?.classList.add("loading");
-});
-document.addEventListener("htmx:afterRequest", (event) => event.detail.target?.classList.remove("loading"));
+/* Only what somebody asked for steps back until it is there; a part that refreshes itself is read meanwhile. */
+document.addEventListener("htmx:beforeRequest", ({ detail }) => detail.target?.classList.toggle("loading", detail.target.id === "detail"));
+document.addEventListener("htmx:afterRequest", ({ detail }) => detail.target?.classList.remove("loading"));
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target?.id !== "detail") return;
   const pane = event.detail.target.closest(".stay");

@@ -13,10 +13,10 @@ from tests.instance import Instance
 
 pytestmark = pytest.mark.browser
 
-RUN = {
-    "trajectory_id": "order-10428",
-    "steps": [
-        {"step_number": 1, "event_type": "human_gate", "agent": "user", "text": "Where is order 10428?"},
+
+def import_run(instance: Instance, path: Path, *, name: str, question: str) -> None:
+    steps = [
+        {"step_number": 1, "event_type": "human_gate", "agent": "user", "text": question},
         {
             "step_number": 2,
             "event_type": "tool_call",
@@ -25,12 +25,8 @@ RUN = {
             "tool_input": {"order_id": 10428},
             "tool_output": {"status": "delivered", "note": "<script>alert(1)</script>"},
         },
-    ],
-}
-
-
-def import_run(instance: Instance, path: Path, run: dict[str, object]) -> None:
-    path.write_text(json.dumps(run), encoding="utf-8")
+    ]
+    path.write_text(json.dumps({"trajectory_id": name, "steps": steps}), encoding="utf-8")
     command = instance.command("import", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     out, err = command.communicate(timeout=60)
     assert out.splitlines()[-1] == "accepted 2 duplicate 0 rejected 0", err
@@ -47,7 +43,7 @@ def test_a_run_comes_in_before_the_eyes_of_who_signed_in_by_the_link(
     visit.goto("/traces")
     visit.expect_accessible()
     page.wait_for_function("document.querySelector('[data-pulse]')?.textContent.includes('listening')")
-    import_run(instance, tmp_path / "run.jsonl", RUN)
+    import_run(instance, tmp_path / "run.jsonl", name="order-10428", question="Where is order 10428?")
     page.get_by_role("button", name=re.compile("Show")).click()
     page.get_by_role("link", name=re.compile("Where is order 10428")).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Where is order 10428?")
@@ -80,7 +76,7 @@ def test_every_page_is_accessible_in_both_themes_and_widths(visit: Visit, theme:
 
 
 def test_a_trace_is_read_by_keyboard_alone(visit: Visit, instance: Instance, tmp_path: Path) -> None:
-    import_run(instance, tmp_path / "run.jsonl", {**RUN, "trajectory_id": "by keyboard"})
+    import_run(instance, tmp_path / "run.jsonl", name="by keyboard", question="Has order 10431 left?")
     visit.sign_in()
     visit.goto("/traces/by%20keyboard")
     visit.page.keyboard.press("j")

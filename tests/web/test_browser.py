@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.builders import make_membership, signed_in
 from tests.traces.builders import send, step
@@ -84,7 +84,50 @@ def test_a_hostile_run_is_accessible_inert_and_read_by_keyboard_alone(open_page:
     page.go_back()
     page.wait_for_selector("#detail")
     page.keyboard.press("?")
-    assert page.is_visible("dialog#keys")
+    expect(page.locator("dialog#keys")).to_be_visible()
+
+
+def test_a_part_that_refreshes_itself_stays_readable_while_it_does(open_page: Open) -> None:
+    page = open_page("/start", color_scheme="dark")
+    page.wait_for_selector("html[data-script]")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/start", hold)
+    with page.expect_request("**/start"):
+        page.evaluate(
+            "document.body.dispatchEvent(new CustomEvent('traces-stored', {detail: {traces: [], sessions: []}}))"
+        )
+    assert violations(page) == []
+    for route in held:
+        route.continue_()
+
+
+def test_the_api_document_follows_the_theme_and_leads_back(open_page: Open) -> None:
+    page = open_page("/api/docs", color_scheme="dark")
+    page.wait_for_selector("#api .opblock")
+    ground = "e => getComputedStyle(e).backgroundColor"
+    dark = page.locator("#api .swagger-ui").first.evaluate(ground)
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).not_to_have_class("dark-mode")
+    assert page.locator("#main").evaluate(ground) != dark
+    page.get_by_role("navigation", name="Rooms", exact=True).get_by_role("link", name="Sessions").click()
+    expect(page.get_by_role("heading", name="Sessions")).to_be_visible()
+
+
+@pytest.mark.parametrize("address", ["/traces", "/sessions"])
+def test_on_a_phone_a_row_names_its_numbers_and_has_its_state_beside_its_name(open_page: Open, address: str) -> None:
+    page = open_page("/traces", viewport={"width": 390, "height": 844})
+    send(page.project, *[step(n, "t-1", agent="a-name-far-longer-than-its-place", session_id="s-1") for n in (1, 2)])  # type: ignore[attr-defined]
+    page.goto(page.url.removesuffix("/traces") + address)
+    row = page.locator("#rows tr")
+    expect(row).to_contain_text("2 steps")
+    name, state = row.locator(".row-link").bounding_box(), row.locator(".state").bounding_box()
+    assert name
+    assert state
+    assert abs(name["y"] + name["height"] / 2 - state["y"] - state["height"] / 2) < name["height"] / 2
 
 
 def test_a_theme_is_chosen_at_once_and_kept(open_page: Open) -> None:
@@ -105,7 +148,7 @@ def test_everything_can_be_read_without_a_script(open_page: Open) -> None:
     page.reload()
     page.click(".row-link")
     page.click(".step >> nth=1")
-    assert page.is_visible("#detail >> text=Thinking")
+    expect(page.locator("#detail").get_by_text("Thinking").first).to_be_visible()
     page.click("summary[aria-label='Account and theme']")
     page.click("button[name=theme][value=dark]")
-    assert page.get_attribute("html", "data-theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")

@@ -24,6 +24,10 @@ from agentops.env import Env, read_env
 CHECKOUT = Path(__file__).resolve().parents[2]
 WEB_TIMEOUT_S = 60.0
 BACKLOG = 512
+# What a server that listens on all addresses is called on its own machine.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+LOOPBACK = ("127.0.0.1", "::1")
+ELSEWHERE = "Other machines are answered only by the address in AGENTOPS_PUBLIC_URL: set it to the one they use."
 
 
 class Options(argparse.Namespace):
@@ -93,7 +97,7 @@ def _bind(options: Options) -> socket.socket:
 def _set_environment(home: Home, door: socket.socket) -> None:
     """Say to all children, through the environment, what this start decided."""
     host, port = door.getsockname()[:2]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    reachable = EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
     os.environ.setdefault("AGENTOPS_PUBLIC_URL", f"http://{reachable}:{port}")
     os.environ["AGENTOPS_DATA_DIR"] = str(home.path)
     os.environ.setdefault("AGENTOPS_LOG_FORMAT", "text")
@@ -174,6 +178,7 @@ def _announce(env: Env, prepared: Prepared, options: Options) -> None:
     credentials, link = env.data_dir / CREDENTIALS_FILE, prepared["link"]
     lines = [
         f"AgentOps is ready: {env.agentops_public_url}",
+        ELSEWHERE if options.host in EVERYWHERE and env.public_host in LOOPBACK else "",
         f"Sign in, once and within 10 minutes: {link}" if link else "",
         f"Credentials: {credentials}" if credentials.exists() else "",
         "" if prepared["is_anybody_told"] else "no channel configured: alerts show only here",

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 import structlog
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -18,6 +19,9 @@ WORDS = {
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        words = "This server does not go by that name. Whoever runs it names its address in AGENTOPS_PUBLIC_URL."
+        return problem(400, detail=words) if is_machine(request) else problem_page(request, 400, words)
     return _answer(request, 400, "The request cannot be read.")
 
 

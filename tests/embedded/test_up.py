@@ -11,6 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from agentops.embedded import up
+from agentops.env import read_env
 from tests.instance import PARTS, Instance, fresh_instance, manage, wait_until
 
 STOP_TIMEOUT_S = 10.0
@@ -214,3 +216,19 @@ def test_a_first_start_killed_at_any_moment_is_made_good_by_the_next(fresh: Inst
         fresh.kill("up")
     fresh.start()
     assert fresh.get("/api/v1/traces", key=fresh.credentials["api_key"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "is_said"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8000", True),  # noqa: S104
+        ("0.0.0.0", "https://ops.example.com", False),  # noqa: S104
+        ("127.0.0.1", "http://127.0.0.1:8000", False),
+    ],
+)
+def test_who_listens_to_all_is_told_which_setting_lets_them_in(
+    host: str, url: str, is_said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = up._parse(["--host", host])
+    up._announce(read_env({"AGENTOPS_PUBLIC_URL": url}), {"link": None, "is_anybody_told": True}, options)
+    assert ("AGENTOPS_PUBLIC_URL" in capsys.readouterr().out) == is_said

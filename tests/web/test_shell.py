@@ -127,3 +127,10 @@ def test_a_page_restored_from_history_is_whole(headers: dict[str, str], wanted: 
 
 def test_lists_say_that_they_differ_for_htmx() -> None:
     assert "HX-Request" in signed_in(make_membership()).get("/traces")["Vary"]
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/api/v1/traces"])
+def test_a_name_that_is_not_ours_is_answered_with_the_setting_that_makes_it_ours(path: str) -> None:
+    answer = Client(headers={"host": "10.0.0.1"}).get(path)
+    assert answer.status_code == 400
+    assert b"AGENTOPS_PUBLIC_URL" in answer.content

@@ -5,7 +5,7 @@ Every arrow below may be lost without loss of work: the job row was committed wi
     stored      → detect    a batch of steps is committed; look at the traces it touched
     found       → alert     a detector recognised a failure; bring it under its alert
     delivered   → clock     a message arrived; stop the clock of its alert
-    quarantined → log       a job failed for good; say so
+    quarantined → alert     a job failed for good; say so
 """
 
 from datetime import datetime
@@ -53,4 +53,7 @@ def note_delivery(key: str, first_attempt_at: datetime, delivered_at: datetime, 
 
 
 def report_quarantine(kind: str, job_id: UUID, reason: str, **_: Any) -> None:
+    from traces.alerts.system import notice_quarantined
+
     log.error("job_quarantined", kind=kind, job_id=str(job_id), reason=reason)
+    notice_quarantined()

@@ -101,23 +101,15 @@ def bring(finding: Finding) -> None:
 @transaction.atomic(savepoint=False)
 def count(finding: Finding) -> None:
     """Count a finding, and those that wait behind it, on the alert of its fingerprint."""
-    alert = _locked(finding.project_id, cause_of(finding))
+    alert = locked(finding.project_id, cause_of(finding))
     if _is_counted(finding, alert):
         return
     crowd = [finding, *take_waiting(finding)]
-    raise_locked(alert, [cause_of(each) for each in crowd])
+    raise_on(alert, [cause_of(each) for each in crowd])
     link(crowd, AlertFinding(fate=Fate.ALERT, alert=alert, occurrence=alert.number))
 
 
-@transaction.atomic(savepoint=False)
-def raise_alert(project_id: UUID, cause: Cause) -> Alert:
-    """Count something that failed, but is no finding, on the alert of its fingerprint."""
-    alert = _locked(project_id, cause)
-    raise_locked(alert, [cause])
-    return alert
-
-
-def raise_locked(alert: Alert, causes: list[Cause]) -> None:
+def raise_on(alert: Alert, causes: list[Cause]) -> None:
     """Count causes of one fingerprint: the alert is opened, opened again, or goes on; told where that is news."""
     if alert.state == AlertState.RESOLVED:
         _reopen(alert, causes[0])
@@ -139,7 +131,7 @@ def _is_counted(finding: Finding, alert: Alert) -> bool:
     return mine.filter(is_retracted=False).exists()
 
 
-def _locked(project_id: UUID, cause: Cause) -> Alert:
+def locked(project_id: UUID, cause: Cause) -> Alert:
     """Return the alert of a fingerprint, locked until the transaction ends; a new one counts no finding yet."""
     rows = Alert.objects.of(project_id).select_for_update().filter(fingerprint=cause.fingerprint)
     alert = rows.first()

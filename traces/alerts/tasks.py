@@ -1,7 +1,7 @@
 """The job of this room, and what its clock does."""
 
 from agentops.jobs.registry import every, handles
-from traces.alerts import telling
+from traces.alerts import system, telling
 from traces.alerts.grouping import bring
 from traces.detectors.models import AlertJob, Finding
 
@@ -14,6 +14,11 @@ def alert(job: AlertJob) -> None:
 @every(seconds=5)
 def note_missed_deliveries() -> None:
     telling.note_missed_deliveries()
+
+
+@every(seconds=5)
+def notice_quarantined() -> None:
+    system.notice_quarantined()
 
 
 @every(seconds=2)

@@ -1,6 +1,6 @@
 """The feed: what a project was told, in the product itself, with what each member has read of it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseBadRequest
@@ -63,8 +63,9 @@ def read_until(member: Membership, until: datetime) -> None:
 
 
 def _moment(text: str) -> datetime | None:
+    """Return the moment in UTC; None for what is no moment, and for one that falls out of the calendar there."""
     try:
         moment = parse_datetime(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment and moment.tzinfo else None

@@ -145,3 +145,12 @@ def test_what_is_older_than_the_project_keeps_is_removed(member):
     remove_old()
     assert [item.key for item in FeedItem.objects.all()] == ["alert:2"]
     assert [delivery.key for delivery in member.project.delivery_set.all()] == ["alert:2"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59-12:00"])
+def test_a_moment_outside_the_calendar_is_none(client, member, moment):
+    tell(member, "alert:1")
+    assert client.get("/feed", {"since": moment}).status_code == 200
+    assert client.get("/feed", {"since": moment}, headers={"HX-Request": "true"}).status_code == 200
+    assert client.post("/feed/read", {"until": moment}).status_code == 404
+    assert unread(member) == 1

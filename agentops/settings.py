@@ -177,7 +177,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["agentops.accounts.rest.MemberAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["agentops.accounts.rest.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["agentops.web.api.NestedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "agentops.web.api.JsonOnly",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS is answered 405 like every method that a route does not know
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -274,3 +274,10 @@ def test_with_a_channel_told_means_delivered_there(api: Api) -> None:
     raise_one(api.project)
     (alert,) = api.get("alerts").json()["results"]
     assert alert["delivered_at"] is None
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"note":' * 100_000], ids=["lists", "objects"])
+def test_a_verdict_nested_without_end_is_refused(api: Api, body: str) -> None:
+    address = f"/api/v1/alerts/{raise_one(api.project).pk}/resolve"
+    answer = api.client.post(address, body, "application/json", headers=bearer(api.key.token))
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")

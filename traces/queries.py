@@ -40,10 +40,6 @@ class TraceFilters:
     since: datetime | None = None
     until: datetime | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        return self == TraceFilters()
-
 
 def traces(project: Project, filters: TraceFilters = TraceFilters()) -> QuerySet[Trace]:
     """Return the traces of a project that fit, for a keyset page. One query, by an index for each filter."""

@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from traces import views
+from traces import addresses, views
+
+addresses.register()
 
 app_name = "traces"
 urlpatterns = [
     path("traces", views.trace_list, name="list"),
-    path("traces/<str:trace_id>", views.trace_detail, name="trace"),
+    path("traces/<trace:trace_id>", views.trace_detail, name="trace"),
     path("sessions", views.session_list, name="sessions"),
     path("sessions/<uuid:session_id>", views.session_detail, name="session"),
 ]

@@ -31,7 +31,6 @@ SETTINGS = {
 }
 IO_METHOD_SINCE = 18
 IO_METHOD = {"io_method": "sync"}  # three helper processes fewer
-UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 STOP_SIGNAL = signal.SIGINT  # a fast shutdown: sessions end at once, the cluster is clean
 

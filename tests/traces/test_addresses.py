@@ -1,6 +1,7 @@
 """Addresses that nobody meant to send: each finds what it names, or is refused in order."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -9,6 +10,7 @@ from agentops.accounts.models import Project, Role
 from agentops.web.keyset import encode_cursor
 from tests.builders import bearer, make_key, make_membership, make_project
 from tests.traces.builders import send, step
+from traces.models import Trace
 
 pytestmark = pytest.mark.django_db
 
@@ -48,3 +50,36 @@ def test_a_place_that_no_trace_has_is_no_cursor(project: Project, get: Any, plac
     answer = get("traces/t-1/steps", after=encode_cursor([str(place)]))
     assert answer.status_code == 400
     assert answer.json()["errors"] == [{"pointer": "/after", "detail": "The cursor is not one of this list."}]
+
+
+@pytest.mark.parametrize("span_id", ["a\nb", "a/steps", "a/steps/b", "steps", "export", "a/export", "50%", "?#", "é"])
+def test_a_step_is_found_whatever_its_id(project: Project, get: Any, page: Any, span_id: str) -> None:
+    send(project, step(1, span_id=span_id))
+    trace_id = Trace.objects.get().id_hex
+    assert get(f"traces/{trace_id}/steps/{quote(span_id)}").json()["span_id"] == span_id
+    answer = page(f"/traces/{trace_id}", {"step": span_id})
+    assert answer.status_code == 200
+    assert f"/api/v1/traces/{trace_id}/steps/{quote(span_id)}" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", ["a/b", "a\nb", "runs/7/steps/1", "x/steps", "x/export", "é ?"])
+def test_a_trace_is_found_whatever_its_sender_calls_it(project: Project, get: Any, page: Any, name: str) -> None:
+    send(project, step(1, trace=name, span_id="s"))
+    trace_id = Trace.objects.get().id_hex
+    assert page(f"/traces/{quote(name)}").status_code == 200
+    for below in ("", "/steps", "/steps/s", "/export"):
+        assert get(f"traces/{trace_id}{below}").status_code == 200
+    if "steps" not in name and "export" not in name:
+        assert get(f"traces/{quote(name)}").json()["external_trace_id"] == name
+
+
+def test_a_session_is_found_whatever_its_sender_calls_it(project: Project, get: Any) -> None:
+    send(project, step(1, session_id="a/b\nc"))
+    assert get("sessions/a/b%0Ac").json()["session_id"] == "a/b\nc"
+
+
+def test_words_narrow_the_list(project: Project, get: Any) -> None:
+    send(project, step(1, trace="one", trace_name="Refund of 1001"), step(1, trace="two", trace_name="Greeting"))
+    for words, found in (("refund 1001", {"one"}), ("refund greeting", set()), ("", {"two", "one"})):
+        assert {trace["external_trace_id"] for trace in get("traces", q=words).json()["results"]} == found
+    assert get("traces", q="x" * 201).status_code == 400

@@ -74,6 +74,13 @@ class TraceQuery(serializers.Serializer[TraceFilters]):
     status = serializers.ChoiceField(choices=TraceStatus.values, required=False, default="")
     tool = serializers.CharField(required=False, default="")
     pattern = serializers.CharField(required=False, default="", help_text="found in it")
+    q = serializers.CharField(
+        required=False,
+        default="",
+        max_length=200,
+        source="words",
+        help_text="words, all of them in its name, its first words or the sender's id; of the last week",
+    )
     since = serializers.DateTimeField(required=False, default=None, help_text="received at or after")
     until = serializers.DateTimeField(required=False, default=None, help_text="received before")
 

@@ -2,17 +2,21 @@
 
 from django.urls import path
 
+from traces import addresses
 from traces.api import alerts, read
+
+addresses.register()
 
 app_name = "traces-api"
 urlpatterns = [
     path("traces", read.TraceList.as_view(), name="traces"),
-    path("traces/<path:trace_id>/steps", read.StepList.as_view(), name="steps"),
-    path("traces/<path:trace_id>/steps/<path:span_id>", read.StepDetail.as_view(), name="step"),
-    path("traces/<path:trace_id>/export", read.TraceExport.as_view(), name="export"),
-    path("traces/<path:trace_id>", read.TraceDetail.as_view(), name="trace"),
+    # In this order a step is found whatever its id ends in.
+    path("traces/<trace:trace_id>/steps/<any:span_id>", read.StepDetail.as_view(), name="step"),
+    path("traces/<trace:trace_id>/steps", read.StepList.as_view(), name="steps"),
+    path("traces/<trace:trace_id>/export", read.TraceExport.as_view(), name="export"),
+    path("traces/<trace:trace_id>", read.TraceDetail.as_view(), name="trace"),
     path("sessions", read.SessionList.as_view(), name="sessions"),
-    path("sessions/<path:session_id>", read.SessionDetail.as_view(), name="session"),
+    path("sessions/<any:session_id>", read.SessionDetail.as_view(), name="session"),
     path("findings", alerts.FindingList.as_view(), name="findings"),
     path("alerts", alerts.AlertList.as_view(), name="alerts"),
     path("alerts/<str:alert_id>", alerts.AlertDetail.as_view(), name="alert"),

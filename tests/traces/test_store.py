@@ -221,3 +221,16 @@ def test_received_is_always_accepted_and_duplicate_and_rejected(project: Project
     assert accepted >= Span.objects.count()
     for trace in Trace.objects.all():
         assert trace.steps == Span.objects.filter(trace_ref=trace).count()
+
+
+TOO_LONG = "x" * 201
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{name: TOO_LONG} for name in ("user", "trace_name", "environment", "release", "agent")]
+    + [{"metadata": {"note": "x" * 256_001}}],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_what_is_cut_is_counted_as_repaired(project: Project, fields: dict[str, Any]) -> None:
+    assert send(project, step(1, **fields)).repaired == 1

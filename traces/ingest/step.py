@@ -111,6 +111,8 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
     started_at, original = sane_time(timestamp, now)
     output = _json_text(step.tool_output)
     arguments = _json_text(step.tool_input)
+    attributes = _attributes(step.metadata)
+    is_cut = _is_long(step, arguments, output) or (attributes is not None and attributes is not step.metadata)
     return SpanRecord(
         trace=trace,
         span_id=step.span_id or span_key(trace, number),
@@ -126,7 +128,7 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
         started_at=started_at,
         ended_at=None if step.duration_ms is None else started_at + timedelta(milliseconds=step.duration_ms),
         is_error=step.is_error,
-        repaired=repaired or original is not None or _is_long(step, arguments, output),
+        repaired=repaired or original is not None or is_cut,
         synthetic_time=synthetic,
         input_tokens=step.input_tokens,
         output_tokens=step.output_tokens,
@@ -145,7 +147,7 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
         text=None if step.text is None else cut(step.text),
         thinking=None if step.model_thinking is None else cut(step.model_thinking),
         error=None if step.error is None else cut(step.error),
-        attributes=_attributes(step.metadata),
+        attributes=attributes,
     )
 
 
@@ -189,7 +191,10 @@ def _attributes(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _is_long(step: StepIn, *bodies: str | None) -> bool:
     texts = (step.text, step.model_thinking, step.error, *bodies)
-    names = (step.name, step.tool_name, step.agent, step.model, step.decision)
+    names = (
+        step.name, step.tool_name, step.agent, step.model, step.decision,
+        step.user, step.trace_name, step.environment, step.release,
+    )  # fmt: skip
     return any(len(text) > MAX_TEXT for text in texts if text) or any(len(name) > MAX_NAME for name in names if name)
 
 

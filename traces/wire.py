@@ -59,7 +59,12 @@ def export(trace: Trace) -> Iterator[bytes]:
         "environment": trace.environment or None,
         "release": trace.release or None,
     }
-    opening = {**about, "trace_status": "running", "session_id": trace.session.session_id if trace.session else None}
+    opening = {
+        **about,
+        "trace_status": "running",
+        "session_id": trace.session.session_id if trace.session else None,
+        "agent": trace.agent or None,  # that of the key, where no step names one
+    }
     yield _line(opening)
     start = 0
     while window := full_steps(trace, start, EXPORT_WINDOW):
@@ -72,11 +77,7 @@ def export(trace: Trace) -> Iterator[bytes]:
 
 def _line(item: dict[str, Any]) -> bytes:
     """Return one line; null and absent say the same on this wire, so nulls are left out."""
-    kept = {
-        name: value
-        for name, value in item.items()
-        if value is not None and name not in {"received_at", "original_timestamp"}
-    }
+    kept = {name: value for name, value in item.items() if value is not None and name not in OURS}
     return msgspec.json.encode(kept) + b"\n"
 
 

@@ -28,6 +28,7 @@ BACKLOG = 512
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 LOOPBACK = ("127.0.0.1", "::1")
 ELSEWHERE = "Other machines are answered only by the address in AGENTOPS_PUBLIC_URL: set it to the one they use."
+LAST_PORT = 65_535
 
 
 class Options(argparse.Namespace):
@@ -75,7 +76,10 @@ def _parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--port", type=int, default=8000, help="the port to listen on (8000; 0 takes a free one)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the sign-in link in a browser")
     parser.add_argument("--data-dir", help="where everything is kept (.agentops)")
-    return parser.parse_args(arguments, namespace=Options())
+    options = parser.parse_args(arguments, namespace=Options())
+    if not 0 <= options.port <= LAST_PORT:
+        parser.error(f"argument --port: {options.port} is no port: they go from 0 to {LAST_PORT}")
+    return options
 
 
 def _bind(options: Options) -> socket.socket:

@@ -171,6 +171,14 @@ def test_a_bad_option_is_wrong_usage(tmp_path: Path) -> None:
     assert "invalid int value: 'many'" in answer.stderr
 
 
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+def test_a_number_that_is_no_port_is_wrong_usage(tmp_path: Path, port: str) -> None:
+    answer = manage("up", "--data-dir", tmp_path / "data", f"--port={port}")
+    assert answer.returncode == 2
+    assert f"{port} is no port" in answer.stderr
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.crash
 @pytest.mark.parametrize("part", PARTS)
 def test_what_is_killed_is_started_again(running: Instance, part: str) -> None:

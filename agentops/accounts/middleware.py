@@ -51,13 +51,24 @@ class ProjectMiddleware(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         unknown = request.resolver_match is None and response.status_code == 404
         unknown_page = unknown and not request.path_info.startswith(settings.STATIC_URL)
-        if unknown_page and not request.user.is_authenticated:
+        if unknown_page:
             # An address that leads nowhere looks to strangers like all others.
-            return self._send_away(request)
+            response = self._answer_to_strangers(request) or response
         # A page that nothing is at shows a signed-in person's navigation too.
         if unknown_page or getattr(request, "project", None) is not None or request.path_info.startswith("/accounts/"):
             patch_cache_control(response, no_store=True)
         return response
+
+    def _answer_to_strangers(self, request: HttpRequest) -> HttpResponseBase | None:
+        """Return what a stranger gets at an address that does not exist; None for who may know that it does not."""
+        try:
+            if is_machine(request) and authenticate(request) is not None:
+                return None
+        except KeyRefusedError as error:
+            return problem(error.status, detail=error.detail)
+        except (OperationalError, InterfaceError):
+            return unavailable()
+        return None if request.user.is_authenticated else self._send_away(request)
 
     def _admit_program(self, request: HttpRequest, view: View) -> HttpResponseBase | None:
         """A key decides alone: a cookie beside it counts for nothing, a wrong key is never saved by one."""

@@ -5,7 +5,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from agentops.accounts.access import public
+from agentops.accounts.access import key_door, public
+from agentops.jobs import queries
 from agentops.web.problems import problem
 
 _migrated = False
@@ -29,6 +30,21 @@ def readyz(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return problem(503, detail="The database does not answer.", headers={"Retry-After": "1"})
     return JsonResponse({"status": "ready"})
+
+
+@key_door("read")
+@require_safe
+def deep(request: HttpRequest) -> JsonResponse:
+    """Answer how the work goes on: 200, or 503 when no worker or no sweeper was seen. One query for each figure."""
+    figures = {
+        "oldest_due_job_s": queries.oldest_due_job_s(),
+        "search_lag_s": None,
+        "last_drill_s": None,
+        "workers": queries.worker_count(),
+        "sweeper": queries.is_sweeper_there(),
+    }
+    is_well = figures["workers"] and figures["sweeper"]
+    return JsonResponse(figures, status=200 if is_well else 503)
 
 
 def _is_migrated() -> bool:

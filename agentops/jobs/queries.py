@@ -37,6 +37,11 @@ def worker_count() -> int:
     return Process.objects.seen("worker").count()
 
 
+def is_sweeper_there() -> bool:
+    """Whether a sweeper was seen in the last 15 seconds."""
+    return Process.objects.seen("sweeper").exists()
+
+
 def sweeper_seen_s() -> float | None:
     """How long ago a sweeper was last seen; None when there has been none for an hour."""
     age: timedelta | None = Process.objects.filter(kind="sweeper").aggregate(age=Now() - Max("seen_at"))["age"]

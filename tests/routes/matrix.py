@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
+from agentops.console.unbuilt import UNBUILT, Unbuilt
 from agentops.notify.models import FeedItem
 from tests.alerts.builders import raise_one
 from tests.builders import make_key, make_membership, make_user
 from tests.notify.builders import make_channel
-from tests.routes.route import ANY, Route, api, page, public
+from tests.routes.route import ANY, Route, api, key_door, page, public
 from tests.traces.builders import send, step
 from traces.models import Session, Trace
 
@@ -58,6 +59,10 @@ def a_session(project: Project) -> Session:
     return Session.objects.of(project).get()
 
 
+def an_unbuilt(one: Unbuilt) -> Route:
+    return key_door(one.scope, ok=dict.fromkeys(one.methods, 501), objects=lambda _: {"rest": "one"})
+
+
 A_PASSWORD = "long-and-never-used-before"
 NEW_PASSWORD = {"new_password1": A_PASSWORD, "new_password2": A_PASSWORD}
 NEW_MEMBER = {"email": "new@example.com", "role": "viewer"}
@@ -101,6 +106,8 @@ MATRIX: dict[str, Route] = {
     "/theme": page(ok={"POST": 302}, data={"theme": "dark"}),
     "/api/schema": api(ANY),
     "/api/docs": page(),
+    "/healthz/deep": key_door("read", ok={"GET": 503}),
+    **{f"/{one.path}": an_unbuilt(one) for one in UNBUILT},
     # notify
     "/feed": page(),
     "/feed/read": page(ok={"POST": 302}, data=a_feed_item),
@@ -117,7 +124,7 @@ MATRIX: dict[str, Route] = {
     "/settings/channels/<uuid:pk>/delete": page("manage_channels", ok={"GET": 200, "POST": 302}, objects=a_channel),
     # traces: pages
     "/traces": page(),
-    "/traces/<str:trace_id>": page(objects=a_trace),
+    "/traces/<trace:trace_id>": page(objects=a_trace),
     "/sessions": page(),
     "/sessions/<uuid:session_id>": page(objects=lambda project: {"session_id": a_session(project).pk}),
     # alerts: pages
@@ -137,11 +144,11 @@ MATRIX: dict[str, Route] = {
     "/api/v1/mttd": api(),
     # traces: API
     "/api/v1/traces": api({"GET": "read", "POST": "ingest"}, ok={"GET": 200, "POST": 200}, data=ONE_STEP),
-    "/api/v1/traces/<path:trace_id>": api(objects=a_trace),
-    "/api/v1/traces/<path:trace_id>/steps": api(objects=a_trace),
-    "/api/v1/traces/<path:trace_id>/steps/<path:span_id>": api(objects=a_step),
-    "/api/v1/traces/<path:trace_id>/export": api(objects=a_trace),
+    "/api/v1/traces/<trace:trace_id>": api(objects=a_trace),
+    "/api/v1/traces/<trace:trace_id>/steps": api(objects=a_trace),
+    "/api/v1/traces/<trace:trace_id>/steps/<any:span_id>": api(objects=a_step),
+    "/api/v1/traces/<trace:trace_id>/export": api(objects=a_trace),
     "/api/v1/sessions": api(),
-    "/api/v1/sessions/<path:session_id>": api(objects=lambda project: {"session_id": a_session(project).session_id}),
+    "/api/v1/sessions/<any:session_id>": api(objects=lambda project: {"session_id": a_session(project).session_id}),
     "/api/v1/ingest/batches/<str:batch_id>": api(objects=lambda project: {"batch_id": send(project, step()).batch_id}),
 }

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -84,7 +85,8 @@ def test_each_role_and_each_key_gets_exactly_what_the_matrix_says(address, route
 
 @ROUTES
 def test_what_belongs_to_another_project_was_never_there(address, route, project):
-    if route.objects is None or route.door is Door.PUBLIC:
+    is_unbuilt = HTTPStatus.NOT_IMPLEMENTED in route.ok.values()
+    if route.objects is None or route.door is Door.PUBLIC or is_unbuilt:
         return
     foreign = make_project("foreign")
     make_membership(foreign)

@@ -123,11 +123,11 @@ def test_lists_are_walked_by_cursor(api: Api) -> None:
 
 
 def test_lists_cost_the_same_however_long(api: Api, django_assert_num_queries: Any) -> None:
-    api.get("alerts")
     for rows in (1, 10):
         for n in range(rows):
             raise_one(api.project, tool_name=f"{rows}-{n}")
         for path, cost in {"alerts": 1, "findings": 1, "traces": 2, "mttd": 2}.items():
+            api.get(path)  # the key is known for three seconds from here on
             with django_assert_num_queries(cost):
                 assert api.get(path).status_code == 200
 

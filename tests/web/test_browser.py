@@ -79,10 +79,12 @@ def test_a_hostile_run_is_accessible_inert_and_read_by_keyboard_alone(open_page:
     page.wait_for_selector("#detail >> text=As sent")
     assert "step=" in page.url
     assert violations(page) == []
+    first = page.url
     page.keyboard.press("J")
+    expect(page).not_to_have_url(first)
     page.wait_for_selector("#detail >> text=error")
     page.go_back()
-    page.wait_for_selector("#detail")
+    expect(page.locator(".step").first).to_have_attribute("aria-current", "true")  # the page before is there
     page.keyboard.press("?")
     expect(page.locator("dialog#keys")).to_be_visible()
 

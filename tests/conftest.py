@@ -1,8 +1,9 @@
 """What all tests share: the browser or the reason why there is none, and the lent agent runs."""
 
+import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("AGENTOPS_REQUIRE_BROWSER") == "1":
         pytest.fail(f"AGENTOPS_REQUIRE_BROWSER=1, and {NO_BROWSER}", pytrace=False)
     pytest.skip(NO_BROWSER)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Hide Playwright's event loop, which runs in this thread from the first browser test on, from all other tests."""
+    if item.get_closest_marker("browser"):
+        return (yield)
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        return (yield)
+    finally:
+        asyncio._set_running_loop(loop)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from standardwebhooks.webhooks import Webhook as Reference
 from agentops.notify.deliver import WAITS_S, drain
 from agentops.notify.models import Channel, Delivery, DeliveryState, FeedItem
 from agentops.notify.recording import tell_of_failing_channels
-from agentops.notify.services import notify
+from agentops.notify.services import MOST_PER_WINDOW, notify
 from tests.builders import make_project
 from tests.notify.builders import let_pass, make_channel, make_message
 from tests.receivers import OK, Receiver, answer, receiving
@@ -208,15 +208,17 @@ def test_what_was_gathered_travels_inside_one_message_and_counts_as_delivered(
     with receiving() as receiver:
         allow(receiver)
         channel = make_channel(project, receiver.url)
-        tell(project, *(f"alert:{number}" for number in range(48)))
+        tell(project, *(f"alert:{number}" for number in range(MOST_PER_WINDOW + 38)))
         drain(channel.pk)
         let_pass(minutes=1)
         with django_capture_on_commit_callbacks(execute=True):
             assert drain(channel.pk) is None
-    assert len(receiver.requests) == 11
-    assert titles(receiver)[-1] == "about alert:10, and 37 more"
+    assert len(receiver.requests) == MOST_PER_WINDOW + 1
+    assert titles(receiver)[-1] == f"about alert:{MOST_PER_WINDOW}, and 37 more"
     assert set(channel.delivery_set.values_list("state", flat=True)) == {"delivered"}
-    assert {said["key"] for _, said in announced} == {f"alert:{number}" for number in range(10, 48)}
+    assert {said["key"] for _, said in announced} == {
+        f"alert:{number}" for number in range(MOST_PER_WINDOW, MOST_PER_WINDOW + 38)
+    }
 
 
 def test_what_came_too_late_for_the_gathering_message_travels_by_itself(project, allow):

@@ -15,7 +15,7 @@ SENTENCE = "no channel configured: alerts show only here"
 @pytest.mark.parametrize("is_told", [True, False])
 def test_the_start_says_so_while_nobody_is_told(is_told, capsys, tmp_path):
     env = Env(agentops_data_dir=str(tmp_path))
-    _announce(env, {"link": None, "is_anybody_told": is_told}, Options(no_browser=True))
+    _announce(env, {"link": None, "is_anybody_told": is_told}, Options(no_browser=True, host="127.0.0.1"))
     assert (SENTENCE not in capsys.readouterr().out) == is_told
 
 

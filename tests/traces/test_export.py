@@ -3,8 +3,8 @@
 import pytest
 
 from tests.builders import make_project
+from tests.traces.api import Api
 from tests.traces.builders import step
-from tests.traces.test_api import Api
 from traces.api import rationed
 
 pytestmark = pytest.mark.django_db

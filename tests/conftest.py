@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(NO_BROWSER)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Hide Playwright's event loop, which runs in this thread from the first browser test on, from all other tests."""
-    if item.get_closest_marker("browser"):
-        return (yield)
+@contextmanager
+def playwright_loop_hidden(item: pytest.Item) -> Iterator[None]:
+    """Hide Playwright's event loop, which runs in this thread from the first browser test on, from all other tests.
+
+    Whole tests, their fixtures included: Django keeps one connection for code under a running loop and another for
+    code under none, so a test that is hidden only in part would not find what its fixtures wrote.
+    """
     loop = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
+    if not item.get_closest_marker("browser"):
+        asyncio._set_running_loop(None)
     try:
-        return (yield)
+        yield
     finally:
-        asyncio._set_running_loop(loop)
+        asyncio._set_running_loop(loop or asyncio._get_running_loop())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
+    with playwright_loop_hidden(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

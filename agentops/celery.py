@@ -23,10 +23,16 @@ def keep_our_logging(**_: object) -> None:
     """A receiver is enough: Celery then leaves logging to Django's settings."""
 
 
+# A child of the pool is forked from the process that read this file.
+WORKER = os.getpid()
+
+
 def die_with_the_worker(**_: object) -> None:
     """A worker that is killed leaves no child that goes on without it."""
     if sys.platform == "linux":
         set_pdeathsig(signal.SIGKILL)
+        if os.getppid() != WORKER:
+            os._exit(1)  # it was killed before we asked to be told
 
 
 setup_logging.connect(keep_our_logging)

@@ -4,6 +4,7 @@ Every arrow below may be lost without loss of work: the job row was committed wi
 
     stored      → detect    a batch of steps is committed; look at the traces it touched
     found       → alert     a detector recognised a failure; bring it under its alert
+    decided     → resume    a person decided; the run that waited goes on
     delivered   → clock     a message arrived; stop the clock of its alert
     quarantined → alert     a job failed for good; say so
 """
@@ -24,12 +25,14 @@ class Pipeline(AppConfig):
     def ready(self) -> None:
         from agentops.jobs import registry, signals
         from agentops.notify.signals import delivered
+        from approvals.signals import decided
         from traces.detectors.signals import found
         from traces.signals import stored
 
         registry.discover()
         stored.connect(wake_detection)
         found.connect(wake_alerting)
+        decided.connect(wake_run)
         delivered.connect(note_delivery)
         signals.quarantined.connect(report_quarantine)
 
@@ -44,6 +47,12 @@ def wake_alerting(job_ids: list[UUID], **_: Any) -> None:
     from agentops.jobs.wake import wake
 
     wake("alert", job_ids)
+
+
+def wake_run(job_ids: list[UUID], **_: Any) -> None:
+    from agentops.jobs.wake import wake
+
+    wake("resume", job_ids)
 
 
 def note_delivery(key: str, first_attempt_at: datetime, delivered_at: datetime, **_: Any) -> None:

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "traces",
     "traces.detectors.apps.DetectorsConfig",
     "traces.alerts.apps.AlertsConfig",
+    "approvals.apps.ApprovalsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("agentops.console.urls")),
     path("", include("agentops.notify.urls")),
     path("", include("traces.alerts.urls")),
+    path("", include("approvals.urls")),
     path("", include("traces.urls")),
     path("api/v1/", include("traces.api.urls")),
 ]

@@ -269,8 +269,30 @@ class DetectJob(Job):
 
     trace = models.OneToOneField(Trace, on_delete=models.CASCADE)
 
-    class Meta(Job.Meta):
-        pass
+
+class GateFact(models.Model):
+    """What the gate decided on one action of a trace. What an agent says of a gate is a claim; this proves it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
+    trace_id = models.UUIDField(null=True)  # of the wire: the fact may be there before its trace
+    approval_id = models.UUIDField()
+    tool_name = models.TextField()
+    input_hash = models.BigIntegerField()  # as Span.input_hash
+    digest = models.CharField(max_length=64)
+    decision = models.TextField()
+    decided_at = models.DateTimeField()
+    decided_by = models.TextField(default="", db_default="")  # empty: by policy, or by the clock
+    waited_s = models.FloatField(null=True)  # until a person decided
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ProjectScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # The facts of one trace, for the detectors that judge its calls.
+            models.Index(fields=["project", "trace_id"], name="gate_fact_by_trace"),
+        ]
 
     def __str__(self) -> str:
-        return f"detect {self.trace_id}"
+        return f"{self.decision} {self.tool_name}"

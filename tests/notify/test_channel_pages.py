@@ -119,7 +119,7 @@ def test_a_test_tells_the_status_class_and_the_time_and_nothing_else(client, adm
         page = text(client.post(f"{channel.get_absolute_url()}/test", follow=True))
     assert re.search(rf"The test (arrived|did not arrive): {says}, [\d.]+\s+s\.", page)
     assert "t0psecret" not in page
-    assert "503" not in page
+    assert not re.search(r"\b503\b", page)  # the number of a port may hold these digits
     assert b"channel.test" in receiver.requests[0].body
     channel.refresh_from_db()
     assert channel.state == "unused"

@@ -6,7 +6,9 @@ from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
 from agentops.console.unbuilt import UNBUILT, Unbuilt
 from agentops.notify.models import FeedItem
+from approvals.models import Approval
 from tests.alerts.builders import raise_one
+from tests.approvals.builders import propose
 from tests.builders import make_key, make_membership, make_user
 from tests.notify.builders import make_channel
 from tests.routes.route import ANY, Route, api, key_door, page, public
@@ -52,6 +54,15 @@ def a_step(project: Project) -> dict[str, object]:
 
 def an_alert(project: Project) -> dict[str, object]:
     return {"alert_id": raise_one(project).pk}
+
+
+def an_approval(project: Project) -> dict[str, object]:
+    make_membership(project, Role.APPROVER)
+    return {"approval_id": propose(project).pk}
+
+
+def a_decision(_: Project) -> dict[str, object]:
+    return {"decision": "approve", "digest": Approval.objects.latest("id").digest}
 
 
 def a_session(project: Project) -> Session:
@@ -135,6 +146,10 @@ MATRIX: dict[str, Route] = {
     "/alerts/<uuid:alert_id>/silence": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_SILENCE),
     "/alerts/<uuid:alert_id>/hear": page("acknowledge", ok={"POST": 302}, objects=an_alert),
     "/mttd": page(),
+    # approvals: pages
+    "/approvals": page(),
+    "/approvals/<uuid:approval_id>": page(objects=an_approval),
+    "/approvals/<uuid:approval_id>/decide": page("decide", ok={"POST": 302}, objects=an_approval, data=a_decision),
     # alerts: API
     "/api/v1/findings": api(),
     "/api/v1/alerts": api(),

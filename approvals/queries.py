@@ -1,0 +1,36 @@
+"""Reads of this room that several callers need."""
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agentops.accounts.models import Project
+from approvals.models import Approval, Status
+
+
+def approvals(project: Project, *, status: str = "", run: str = "") -> "QuerySet[Approval]":
+    """Return the project's approvals with what lists show, in one query. Raises ValidationError for a malformed run."""
+    rows = Approval.objects.of(project).whole()
+    if status:
+        rows = rows.filter(status=status)
+    if run:
+        rows = rows.filter(action__run_id=run)
+    return rows
+
+
+def waiting_count(request: HttpRequest) -> tuple[int, str, str] | None:
+    """Say in the navigation how many wait for a person. One query."""
+    project = getattr(request, "project", None)
+    waiting = Approval.objects.of(project).waiting().count() if project else 0
+    return (waiting, "waiting", "wait") if waiting else None
+
+
+def queue(project: Project) -> "QuerySet[Approval]":
+    """Return what waits, by deadline. One query."""
+    return Approval.objects.of(project).waiting().whole().order_by("expires_at", "id")
+
+
+def last_alike(approval: Approval) -> Approval | None:
+    """Return the last approved action of the same tool, for the comparison. One query."""
+    alike = Approval.objects.of(approval.project_id).whole().filter(action__tool_name=approval.action.tool_name)
+    ended = alike.filter(status=Status.APPROVED, decided_by__isnull=False).exclude(pk=approval.pk)
+    return ended.order_by("-action__id").first()

@@ -23,6 +23,9 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target?.id !== "detail") return;
   const pane = event.detail.target.closest(".stay");
   pane.scrollTo(0, 0);
+  /* Its name is read aloud, not its whole body. */
+  const head = event.detail.target.querySelector(".detail-head");
+  document.getElementById("said").textContent = head ? `Step ${head.querySelector(".number").textContent}, ${head.querySelector("h2").textContent}` : "";
   if (getComputedStyle(pane).position === "static") pane.scrollIntoView({ block: "start" });
 });
 /* What failed is said where it was asked for: never a silent click. */

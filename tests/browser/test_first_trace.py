@@ -52,6 +52,7 @@ def test_a_run_comes_in_before_the_eyes_of_who_signed_in_by_the_link(
     detail = page.locator("#detail")
     expect(detail).to_contain_text("<script>alert(1)</script>")
     expect(detail).to_contain_text("delivered")
+    expect(page.locator("#said")).to_contain_text("get_order")
     assert "step=" in page.url
     visit.expect_accessible()
     page.reload()

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.instance import CHECKOUT, Instance, fresh_instance
+from tests.instance import CHECKOUT, Instance
+from tests.prepared import prepared_instance
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = os.environ.get("AGENTOPS_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -67,7 +68,7 @@ def browser_type_launch_args() -> dict[str, object]:
 @pytest.fixture(scope="session")
 def instance() -> Iterator[Instance]:
     """A real `up`, for tests that come through the front door and leave it in order."""
-    with fresh_instance() as running:
+    with prepared_instance() as running:
         yield running
 
 

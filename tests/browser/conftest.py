@@ -4,24 +4,31 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import ConsoleMessage, Cookie, Page, Request
 
-from tests.instance import Instance, fresh_instance
+from tests.accessible import faults, violations
+from tests.instance import Instance
+from tests.prepared import prepared_instance
 
 
 @pytest.fixture(scope="package")
 def instance() -> Iterator[Instance]:
     """An `up` of their own, as its sign-in link lasts ten minutes."""
-    with fresh_instance() as running:
+    with prepared_instance() as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def cookies() -> list[Cookie]:
+    """What the first sign-in gave: checking a password takes its time on purpose."""
+    return []
 
 
 class Visit:
     """A person with a browser: complains at the end about errors in it and about requests that left the machine."""
 
-    def __init__(self, page: Page, instance: Instance) -> None:
-        self.page, self.instance = page, instance
+    def __init__(self, page: Page, instance: Instance, cookies: list[Cookie]) -> None:
+        self.page, self.instance, self.cookies = page, instance, cookies
         self.complaints: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
@@ -41,21 +48,29 @@ class Visit:
         assert answer.ok, f"{path}: {answer.status}"
 
     def sign_in(self) -> None:
+        """Sign in as the owner: by the form the first time, as the same session afterwards."""
+        if self.cookies:
+            self.page.context.add_cookies(self.cookies)  # type: ignore[arg-type]
+            return
         owner = self.instance.credentials["owner"]
         self.goto("/accounts/login/")
         self.page.fill("[name=login]", owner["email"])
         self.page.fill("[name=password]", owner["password"])
         self.page.press("[name=password]", "Enter")
         self.page.wait_for_url(f"{self.instance.url}/")
+        self.cookies.extend(self.page.context.cookies())
 
     def expect_accessible(self) -> None:
         """Run axe's rules (WCAG 2.2 A and AA, best practices) on the page as it is now."""
-        found = Axe().run(self.page).response["violations"]
-        assert not found, [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found]
+        assert violations(self.page) == []
+
+    def expect_accessible_everywhere(self, *widths: int) -> None:
+        """Run them in both themes and at each width, where the page may not scroll sideways either."""
+        assert faults(self.page, widths=widths) == []
 
 
 @pytest.fixture
-def visit(page: Page, instance: Instance) -> Iterator[Visit]:
-    visit = Visit(page, instance)
+def visit(page: Page, instance: Instance, cookies: list[Cookie]) -> Iterator[Visit]:
+    visit = Visit(page, instance, cookies)
     yield visit
     assert visit.complaints == []

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.instance import Instance, fresh_instance
+from tests.instance import Instance
+from tests.prepared import prepared_instance
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
 FIRST_SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**6)))
@@ -15,7 +16,7 @@ FIRST_SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10
 @pytest.fixture(scope="package")
 def instance() -> Iterator[Instance]:
     """An `up` to be killed, with the probe jobs of the tests among its apps."""
-    with fresh_instance(DJANGO_SETTINGS_MODULE="tests.settings") as running:
+    with prepared_instance(DJANGO_SETTINGS_MODULE="tests.settings") as running:
         yield running
 
 

@@ -11,7 +11,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Reference
 
 from tests.crash.test_ingest import Sender, kill_all
-from tests.instance import Instance, fresh_instance
+from tests.instance import Instance
+from tests.prepared import prepared_instance
 from tests.receivers import Receiver
 
 pytestmark = pytest.mark.crash
@@ -48,7 +49,7 @@ def receiver() -> Iterator[Receiver]:
 def told_stack(receiver: Receiver) -> Iterator[tuple[Instance, str]]:
     """An installation with one channel, the receiver's, and the secret that its messages are signed with."""
     allowed = f"127.0.0.1/32:{receiver.port}"
-    with fresh_instance(AGENTOPS_OUTBOUND_ALLOW=allowed, DJANGO_SETTINGS_MODULE="tests.settings") as stack:
+    with prepared_instance(AGENTOPS_OUTBOUND_ALLOW=allowed, DJANGO_SETTINGS_MODULE="tests.settings") as stack:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         said, _ = stack.run_module("tests.notify.telling", "0", "0", receiver.url, **pipes).communicate(
             "\n", timeout=60

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 import pytest
 from standardwebhooks.webhooks import Webhook as Reference
 
-from tests.instance import Instance, fresh_instance
+from tests.instance import Instance
+from tests.prepared import prepared_instance
 from tests.receivers import OK, Receiver
 
 pytestmark = pytest.mark.crash
@@ -45,7 +46,7 @@ def desk() -> Iterator[Desk]:
     with ExitStack() as open_:
         receivers = [open_.enter_context(Receiver()) for _ in range(4)]
         allowed = ",".join(f"127.0.0.1/32:{receiver.port}" for receiver in receivers)
-        yield Desk(open_.enter_context(fresh_instance(AGENTOPS_OUTBOUND_ALLOW=allowed)), receivers)
+        yield Desk(open_.enter_context(prepared_instance(AGENTOPS_OUTBOUND_ALLOW=allowed)), receivers)
 
 
 def told(client: "subprocess.Popen[str]") -> list[str]:

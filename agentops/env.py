@@ -33,6 +33,10 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     agentops_debug: bool = False
     agentops_trusted_proxies: int = 0
     agentops_log_format: Literal["auto", "json", "text"] = "auto"
+    agentops_sandbox_url: str = ""
+    agentops_tool_packs: str = "support_desk"
+    anthropic_api_key: str = ""
+    anthropic_base_url: str = ""
 
     @property
     def data_dir(self) -> Path:
@@ -57,9 +61,14 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(_place(place) for place in self.agentops_outbound_allow.replace(",", " ").split())
 
     @property
+    def tool_packs(self) -> tuple[str, ...]:
+        return tuple(self.agentops_tool_packs.replace(",", " ").split())
+
+    @property
     def own_origins(self) -> frozenset[tuple[str, int]]:
         """Host and port of this installation and of its services: no address that somebody typed leads there."""
-        urls = map(urlsplit, (self.agentops_public_url, self.database_url, self.broker_url))
+        places = (self.agentops_public_url, self.database_url, self.broker_url, self.agentops_sandbox_url)
+        urls = map(urlsplit, places)
         return frozenset((url.hostname, url.port or DEFAULT_PORTS.get(url.scheme, 0)) for url in urls if url.hostname)
 
     @property
@@ -125,6 +134,7 @@ def _check(env: Env) -> None:
     url = urlsplit(env.agentops_public_url)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise SettingsError("AGENTOPS_PUBLIC_URL must look like https://agentops.example.com.")
+    _check_services(env)
     if env.agentops_retention_days < 1:
         raise SettingsError("AGENTOPS_RETENTION_DAYS must be 1 or more.")
     if env.database_url and urlsplit(env.database_url).scheme not in {"postgres", "postgresql"}:
@@ -133,8 +143,19 @@ def _check(env: Env) -> None:
         raise SettingsError(f"BROKER_URL must start with one of {', '.join(sorted(BROKER_SCHEMES))} and ://.")
 
 
+def _check_services(env: Env) -> None:
+    """Check whom the built-in agent calls. Its tools never call this installation: a tool could approve itself."""
+    for name in ("agentops_sandbox_url", "anthropic_base_url"):
+        url = urlsplit(getattr(env, name))
+        if url.geturl() and (url.scheme not in {"http", "https"} or not url.hostname):
+            raise SettingsError(f"{name.upper()} must look like http://127.0.0.1:8100.")
+    public, sandbox = urlsplit(env.agentops_public_url), urlsplit(env.agentops_sandbox_url)
+    if sandbox.hostname and (sandbox.hostname, sandbox.port) == (public.hostname, public.port):
+        raise SettingsError("AGENTOPS_SANDBOX_URL must not be AGENTOPS_PUBLIC_URL: tools would call this installation.")
+
+
 def _check_ports(env: Env) -> None:
-    for name in ("agentops_public_url", "database_url", "broker_url"):
+    for name in ("agentops_public_url", "database_url", "broker_url", "agentops_sandbox_url", "anthropic_base_url"):
         try:
             _ = urlsplit(getattr(env, name)).port
         except ValueError:

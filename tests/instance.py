@@ -25,7 +25,14 @@ READY_TIMEOUT_S = 90.0
 # What this run of the tests set for itself.
 NOT_INHERITED = ("DATABASE_URL", "BROKER_URL", "AGENTOPS_", "DJANGO_", "PYTEST_")
 # A word of the command line that tells each child of `up` from the others.
-PARTS = {"web": "uvicorn", "worker": "worker", "sweeper": "sweep", "broker": "valkey-server", "postgres": "postgres"}
+PARTS = {
+    "web": "uvicorn",
+    "worker": "worker",
+    "sweeper": "sweep",
+    "sandbox": "agentops.runtime.sandbox",
+    "broker": "valkey-server",
+    "postgres": "postgres",
+}
 HERE_IS_PYTHON = {"AGENTOPS_NO_BOOTSTRAP": "1"}
 
 

@@ -10,7 +10,16 @@ NAME_WIDTH = 8
 LAST_LINES = 30
 # A pipe that select() calls writable takes this much without blocking.
 PIPE_BUF = 4096
-COLOURS = {"postgres": 34, "broker": 35, "prepare": 33, "web": 32, "worker": 36, "sweeper": 96, "agentops": 1}
+COLOURS = {
+    "postgres": 34,
+    "broker": 35,
+    "prepare": 33,
+    "web": 32,
+    "worker": 36,
+    "sweeper": 96,
+    "sandbox": 37,
+    "agentops": 1,
+}
 
 
 def write_line(name: str, line: str) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py up`: Postgres, broker, tables, web, worker and sweeper, in this order, from one command."""
+"""`manage.py up`: Postgres, broker, tables, sandbox, web, worker and sweeper, in this order, from one command."""
 
 import argparse
 import errno
@@ -9,12 +9,12 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
-from agentops.embedded import broker, postgres
+from agentops.embedded import broker, postgres, sandbox
 from agentops.embedded.home import CREDENTIALS_FILE, Home
 from agentops.embedded.output import write_line
 from agentops.embedded.process import ServiceError, spawn
@@ -51,11 +51,14 @@ def up(arguments: Sequence[str]) -> int:
     home.make()
     if not home.claim():
         raise ServiceError(f"AgentOps already runs on {home.path} (process {home.owner()}).")
-    with closing(_bind(options)) as door:
+    with ExitStack() as doors:
+        door = doors.enter_context(closing(_bind(options)))
         home.make_secrets()
         _set_environment(home, door)
         supervisor = Supervisor()
         try:
+            if not read_env().agentops_sandbox_url:
+                _start_sandbox(supervisor, home, doors.enter_context(closing(sandbox.bind())))
             prepared = _start(supervisor, read_env(), home, door)
             _announce(read_env(), prepared, options)
             supervisor.keep()
@@ -122,6 +125,13 @@ def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) ->
     for name, command in (("worker", "worker"), ("sweeper", "sweep")):
         supervisor.start(Part(name, partial(spawn, _manage(command)), stage=2), timeout_s=WEB_TIMEOUT_S)
     return prepared
+
+
+def _start_sandbox(supervisor: Supervisor, home: Home, door: socket.socket) -> None:
+    """Start what stands in for the model and for what tools reach. Its address stays the same when it starts again."""
+    os.environ["AGENTOPS_SANDBOX_URL"] = sandbox.url(door)
+    part = Part("sandbox", partial(sandbox.launch, door, home.path), lambda _: sandbox.is_ready(door), stage=1)
+    supervisor.start(part, timeout_s=sandbox.START_TIMEOUT_S)
 
 
 def _start_broker(supervisor: Supervisor, home: Home) -> None:

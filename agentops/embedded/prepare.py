@@ -72,12 +72,13 @@ def require_installation() -> None:
 
 
 def make_installation() -> None:
-    """Make the first project and write its credentials, so that a kill at any moment loses neither.
+    """Make the first project and write its credentials, so that a kill at any moment loses neither; then its demo data.
 
-    They are written aside before the commit and put in their place after it. What a kill leaves aside is right if the
-    installation exists, and written anew otherwise.
+    The credentials are written aside before the commit and put in their place after it. What a kill leaves aside is
+    right if the installation exists, and written anew otherwise.
     """
     from agentops.accounts.services import Credentials, first_start
+    from agentops.runtime.desk.demo import fill_sandboxes
 
     place = settings.DATA_DIR / CREDENTIALS_FILE
     aside = place.with_name("credentials.new.json")
@@ -89,6 +90,7 @@ def make_installation() -> None:
     if aside.exists():
         aside.rename(place)
     _correct_url(place)
+    fill_sandboxes()
 
 
 def _correct_url(place: Path) -> None:

@@ -102,20 +102,25 @@ class Turn:
     """One answer of the model."""
 
     blocks: list[Block]
-
-    @property
-    def stop_reason(self) -> str:
-        return "tool_use" if any(block["type"] == "tool_use" for block in self.blocks) else "end_turn"
+    stop_reason: str = "end_turn"
 
 
 def say(text: str) -> Turn:
     return Turn([{"type": "text", "text": text}])
 
 
-def close(text: str, *, task: str, status: str = "COMPLETE", result: str = "") -> Turn:
-    """Say the last word, and that the task is closed. A task that could not be done is closed as FAILED."""
-    words = (word.replace('"', "'") for word in (task, status, result or text))
-    return say(f"{text}\n\n{CLOSING.format(*words)}")
+def close(text: str, *, task: str) -> Turn:
+    """Say the last word, and that the task is done with."""
+    return say(f"{text}\n\n{_closing(task, 'COMPLETE', text)}")
+
+
+def give_up(text: str, *, task: str) -> Turn:
+    """Say that the task cannot be done, and refuse to go on: nobody shall take half a change for a whole one."""
+    return Turn(say(f"{text}\n\n{_closing(task, 'FAILED', text)}").blocks, "refusal")
+
+
+def _closing(*words: str) -> str:
+    return CLOSING.format(*(word.replace('"', "'") for word in words))
 
 
 def call(*calls: tuple[str, dict[str, Any]], text: str = "", thinking: str = "") -> Turn:
@@ -127,4 +132,4 @@ def call(*calls: tuple[str, dict[str, Any]], text: str = "", thinking: str = "")
         blocks.append({"type": "text", "text": text})
     for name, arguments in calls:
         blocks.append({"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": name, "input": arguments})
-    return Turn(blocks)
+    return Turn(blocks, "tool_use")

@@ -183,6 +183,12 @@ class Instance:
         sockets = Env(agentops_data_dir=str(self.data_dir)).socket_dir
         return psycopg.connect(host=str(sockets), dbname="agentops", user="agentops", connect_timeout=3)
 
+    @property
+    def sandbox_url(self) -> str:
+        """Where the children of `up` were told that the sandbox listens."""
+        names = dict(pair.partition(b"=")[::2] for pair in _read(self.pid("web") or 0, "environ").split(b"\0"))
+        return names[b"AGENTOPS_SANDBOX_URL"].decode()
+
     def query(self, sql: str, params: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
         """Rows of one statement, on a connection of its own."""
         with self.connect() as connection:

@@ -53,7 +53,7 @@ def test_the_output_has_a_link_and_no_password(running: Instance) -> None:
         assert secret not in running.output
 
 
-def test_only_the_web_port_is_open(running: Instance) -> None:
+def test_only_web_listens_and_on_this_machine_the_sandbox(running: Instance) -> None:
     inodes = set()
     for pid in running.processes():
         for link in Path(f"/proc/{pid}/fd").glob("*"):
@@ -61,8 +61,9 @@ def test_only_the_web_port_is_open(running: Instance) -> None:
     lines = [
         line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
     ]
-    ports = {int(line[1].rpartition(":")[2], 16) for line in lines if line[3] == "0A" and line[9] in inodes}
-    assert ports == {int(running.url.rpartition(":")[2])}
+    places = {tuple(line[1].split(":")) for line in lines if line[3] == "0A" and line[9] in inodes}
+    loopback = "0100007F"
+    assert places == {(loopback, f"{int(url.rpartition(':')[2]):04X}") for url in (running.url, running.sandbox_url)}
 
 
 def test_a_second_start_on_the_same_directory_is_refused(running: Instance) -> None:

@@ -1,9 +1,13 @@
-"""The demo data of a sandbox project: a handful of invented customers and orders, which say that they are invented."""
+"""What a sandbox project begins with: invented customers and orders, which say so, and policies for the tools."""
 
 from decimal import Decimal
 
+from django.db import connection, transaction
+
 from agentops.accounts.models import Project
 from agentops.runtime.desk.models import DeskCustomer, DeskOrder, OrderState
+from approvals.models import Policy
+from approvals.services import save_policy
 
 NOTE = "Demo data: this customer is invented."
 CUSTOMERS = {
@@ -22,10 +26,29 @@ ORDERS = [
 ]
 # Examples refund this one again and again.
 ALWAYS_REFUNDABLE = 1001
+# Tool, tier, what people call the policy.
+POLICIES = [
+    ("get_order", "low", "Look an order up"),
+    ("get_customer", "low", "Look a customer up"),
+    ("list_orders", "low", "List a customer's orders"),
+    ("update_order", "medium", "Change an order"),
+    ("issue_refund", "high", "Refund money"),
+    ("send_email", "high", "Write to a customer"),
+]
+
+
+def fill_sandboxes() -> None:
+    """Fill every sandbox project; safe at each start, and by two starts at a time."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('desk.fill'))")
+        for project in Project.objects.filter(is_sandbox=True):
+            fill(project)
+            add_policies(project)
 
 
 def fill(project: Project) -> None:
-    """Make the demo customers and orders that are missing, and change none that is there. Four queries."""
+    """Make the demo customers and orders that are missing, and change none that is there. Three queries."""
     DeskCustomer.objects.bulk_create(
         [
             DeskCustomer(project=project, number=number, name=name, email=email, note=NOTE)
@@ -53,7 +76,9 @@ def fill(project: Project) -> None:
     )
 
 
-def fill_sandboxes() -> None:
-    """Fill every sandbox project; safe at each start."""
-    for project in Project.objects.filter(is_sandbox=True):
-        fill(project)
+def add_policies(project: Project) -> None:
+    """Make the policies that were never there: one that a person changed or took away stays as they want it."""
+    known = set(Policy.objects.of(project).values_list("tool_pattern", flat=True))
+    for tool, tier, name in POLICIES:
+        if tool not in known:
+            save_policy(project, by=None, name=name, tool_pattern=tool, tier=tier, mode="four_eyes")

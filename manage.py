@@ -20,6 +20,7 @@ VENV = HERE / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = HERE / ".venv.lock"
 UNFINISHED = "unfinished"
+PRODUCT, TESTS = "requirements.txt", "requirements-test.txt"  # the second holds the first whole
 
 
 class BootstrapError(Exception):
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
         return fail(f"Python {needed} or newer is needed, and this is {found}: try python{needed} manage.py")
     if not is_inside():
         try:
-            bootstrap("requirements-test.txt" if arguments[:1] == ["test"] else "requirements.txt")
+            bootstrap(TESTS if arguments[:1] == ["test"] else PRODUCT)
         except BootstrapError as error:
             return fail(str(error))
         except KeyboardInterrupt:
@@ -52,11 +53,10 @@ def bootstrap(requirements: str) -> None:
     """Bring `.venv` up to date with a file of pinned requirements. One start at a time; the others wait."""
     if VENV.is_symlink():
         return  # someone else's environment: used, never changed
-    wanted = hashlib.sha256((HERE / requirements).read_bytes()).hexdigest()
-    stamp = VENV / f"installed-{requirements}"
+    wanted = {name: hashlib.sha256((HERE / name).read_bytes()).hexdigest() for name in {PRODUCT, requirements}}
     with locked():
         whole = is_whole() and LOCK.read_text() != UNFINISHED
-        if whole and stamp.is_file() and stamp.read_text() == wanted:
+        if whole and stamp(requirements).is_file() and stamp(requirements).read_text() == wanted[requirements]:
             return
         LOCK.write_text(UNFINISHED)
         if not whole:
@@ -64,8 +64,14 @@ def bootstrap(requirements: str) -> None:
             shutil.rmtree(VENV, ignore_errors=True)
             make_venv()
         install(HERE / requirements)
-        stamp.write_text(wanted)
+        for name, digest in wanted.items():
+            stamp(name).write_text(digest)
         LOCK.write_text("")
+
+
+def stamp(requirements: str) -> Path:
+    """Return the file that says which version of these requirements is installed."""
+    return VENV / f"installed-{requirements}"
 
 
 def is_whole() -> bool:

@@ -11,18 +11,38 @@ import pytest
 
 from tests.instance import CHECKOUT, clean_environment
 
+INSTALLING = "agentops: installing"
 INSIDE = "import sys\n\ndef run(arguments):\n    print(sys.prefix, *arguments)\n    return 3\n"
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout that needs no package, and whose every command says where it runs and ends with 3."""
-    root = tmp_path / "checkout"
+    return make_checkout(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a checkout, in which a command has run before; what a test leaves in it, the next one finds."""
+    root = make_checkout(tmp_path_factory.mktemp("used") / "checkout")
+    first = run(root, "hello", "world")
+    assert (first.returncode, first.stdout) == (3, f"{root}/.venv hello world\n"), first.stderr
+    assert INSTALLING in first.stderr
+    return root
+
+
+def make_checkout(root: Path) -> Path:
     (root / "agentops" / "embedded").mkdir(parents=True)
     (root / "agentops" / "embedded" / "commands.py").write_text(INSIDE)
-    (root / "requirements.txt").write_text("# nothing\n")
+    for name in ("requirements.txt", "requirements-test.txt"):
+        (root / name).write_text("# nothing\n")
     shutil.copy(CHECKOUT / "manage.py", root)
     return root
+
+
+def update(path: Path) -> None:
+    """Change a file of requirements, which still ask for nothing."""
+    path.write_text(f"{path.read_text()}# nothing new\n")
 
 
 def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -33,23 +53,34 @@ def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
-def test_it_makes_its_environment_goes_on_inside_and_mends_one_that_was_left_half_made(checkout: Path) -> None:
-    first = run(checkout, "hello", "world")
-    assert (first.returncode, first.stdout) == (3, f"{checkout}/.venv hello world\n"), first.stderr
-    assert "installing" in first.stderr
-
-    again = run(checkout)
+def test_it_installs_once_and_again_after_an_update(used: Path) -> None:
+    run(used)
+    again = run(used)
     assert (again.returncode, again.stderr) == (3, "")
+    update(used / "requirements.txt")
+    assert INSTALLING in run(used).stderr
+    assert run(used).stderr == ""
 
-    # An update.
-    (checkout / "requirements.txt").write_text("# still nothing\n")
-    assert "installing" in run(checkout).stderr
 
-    # Killed while it installed.
-    (checkout / ".venv.lock").write_text("unfinished")
-    (checkout / ".venv" / "bin" / "half").touch()
-    assert run(checkout).returncode == 3
-    assert not (checkout / ".venv" / "bin" / "half").exists()
+def test_what_is_installed_for_the_tests_serves_every_other_command(used: Path) -> None:
+    for name in ("requirements.txt", "requirements-test.txt"):
+        update(used / name)
+    assert INSTALLING in run(used, "test").stderr
+    assert run(used, "hello").stderr == run(used, "test").stderr == ""
+    update(used / "requirements.txt")
+    assert INSTALLING in run(used, "hello").stderr
+    update(used / "requirements-test.txt")
+    assert run(used, "hello").stderr == ""
+    assert INSTALLING in run(used, "test").stderr
+
+
+def test_the_requirements_of_the_tests_hold_those_of_the_product_whole() -> None:
+    product, tests = (
+        {line.split(" \\")[0] for line in (CHECKOUT / name).read_text().splitlines() if "==" in line}
+        for name in ("requirements.txt", "requirements-test.txt")
+    )
+    assert product
+    assert product - tests == set()
 
 
 def test_a_linked_environment_is_used_and_never_changed(checkout: Path) -> None:
@@ -61,12 +92,17 @@ def test_a_linked_environment_is_used_and_never_changed(checkout: Path) -> None:
     assert sorted(Path(sys.prefix).iterdir()) == before
 
 
-def test_an_install_that_fails_says_why_in_one_sentence(checkout: Path) -> None:
-    (checkout / "requirements.txt").write_text("agentops-no-such-package==1\n")
-    answer = run(checkout, PIP_NO_INDEX="1")
+def test_an_install_that_fails_says_why_in_one_sentence_and_the_next_start_makes_all_anew(used: Path) -> None:
+    before = (used / "requirements.txt").read_text()
+    (used / "requirements.txt").write_text("agentops-no-such-package==1\n")
+    answer = run(used, PIP_NO_INDEX="1")
     assert answer.returncode == 1
     assert "agentops: pip failed" in answer.stderr or "agentops: python failed" in answer.stderr
     assert "Traceback" not in answer.stderr
+    (used / "requirements.txt").write_text(before)
+    (used / ".venv" / "bin" / "half").touch()  # as a start that is killed meanwhile may leave it
+    assert run(used).returncode == 3
+    assert not (used / ".venv" / "bin" / "half").exists()
 
 
 def test_a_second_start_waits_for_the_one_that_installs(checkout: Path) -> None:

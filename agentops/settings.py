@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "agentops.audit",
     "agentops.jobs",
     "agentops.notify",
+    "agentops.runtime.apps.RuntimeConfig",
     "agentops.runtime.desk",
     "agentops.web",
     "traces",

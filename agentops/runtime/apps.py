@@ -1,0 +1,8 @@
+"""The room of the built-in agent."""
+
+from django.apps import AppConfig
+
+
+class RuntimeConfig(AppConfig):
+    name = "agentops.runtime"
+    label = "runtime"

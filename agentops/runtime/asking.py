@@ -1,6 +1,7 @@
 """One turn of the model: it is asked outside any transaction, and journaled before anything acts on its answer."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -14,8 +15,9 @@ from agentops.runtime.dispatch import INVALID, Dispatcher
 from agentops.runtime.failpoints import failpoint
 from agentops.runtime.fence import Hold
 from agentops.runtime.guard import same_call_key
+from agentops.runtime.llm import Answer, ModelError
 from agentops.runtime.models import ModelTurn, Run, ToolCall
-from agentops.runtime.parts import Answer, ModelFailedError, Parts, Pause
+from agentops.runtime.parts import Parts, Pause
 from agentops.runtime.states import CallStatus, RunStatus
 from agentops.runtime.tools.base import Call, Preview, Tool
 from traces.ingest.clean import clean
@@ -56,21 +58,21 @@ def next_turn(hold: Hold, run: Run, parts: Parts) -> Pause | None:
 
 def _ask(hold: Hold, run: Run, parts: Parts) -> Pause | None:
     """Ask the model and journal its answer; nobody ever sees an answer that was not."""
-    question = context.question(run, parts)
+    request = context.request(run, parts)
     asked_at = timezone.now()
     failpoint("before_model")
     try:
-        answer = parts.model(question)
+        answer = parts.model(request)
         content = clean(answer.content)
         uses = _uses(run, answer, content)
-    except ModelFailedError as error:
+    except ModelError as error:
         return _put_off(hold, error)
     failpoint("after_model")
     answered_at = timezone.now()
     plans = _plan(run, uses, parts, answered_at)
     with hold.transaction() as run:
         failpoint("in_journal")
-        turn = _journal(run, answer, content, (asked_at, answered_at), context.digest(question))
+        turn = _journal(run, answer, content, (asked_at, answered_at), context.digest(request))
         story.answered(run, turn, parts)
         reason = story.said(content, "text") or ""
         for plan in plans:
@@ -91,18 +93,18 @@ def ask_again(hold: Hold, call: ToolCall, parts: Parts) -> None:
 
 
 def _uses(run: Run, answer: Answer, content: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the calls that an answer asks for. Raises ModelFailedError for an answer nobody could have meant."""
+    """Return the calls that an answer asks for. Raises ModelError for an answer nobody could have meant."""
     if answer.stop_reason != STOPS_WITH_CALLS:
         content[:] = [block for block in content if block.get("type") != "tool_use"]  # they may be cut short
         return []
     uses = [block for block in content if block.get("type") == "tool_use"]
     ids = [use["id"] for use in uses]
     if not uses:
-        raise ModelFailedError("The model stopped for a tool and named none.")
+        raise ModelError("The model stopped for a tool and named none.")
     if len(set(ids)) < len(ids) or run.calls.filter(tool_use_id__in=ids).exists():
-        raise ModelFailedError("The model gave two calls the same id.")
+        raise ModelError("The model gave two calls the same id.")
     if not all(isinstance(use.get("input"), dict) for use in uses):
-        raise ModelFailedError("The model gave arguments that are no object.")
+        raise ModelError("The model gave arguments that are no object.")
     return uses
 
 
@@ -144,7 +146,7 @@ def _journal(
 ) -> ModelTurn:
     run.turn += 1
     run.tokens += answer.usage.input_tokens + answer.usage.output_tokens
-    run.cost_usd += answer.cost_usd or 0
+    run.cost_usd += answer.cost_usd or Decimal(0)
     run.model_failures = 0
     run.save(update_fields=["turn", "tokens", "cost_usd", "model_failures"])
     return ModelTurn.objects.create(
@@ -195,7 +197,7 @@ def _write_call(run: Run, plan: Plan, parts: Parts, reason: str, at: datetime) -
     call.save(force_insert=True)
 
 
-def _put_off(hold: Hold, error: ModelFailedError) -> Pause | None:
+def _put_off(hold: Hold, error: ModelError) -> Pause | None:
     """Note that there was no answer; ask again later, or fail after several in a row."""
     with hold.transaction() as run:
         run.model_failures += 1

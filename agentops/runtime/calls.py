@@ -185,13 +185,21 @@ def _execute(attempt: Attempt) -> Outcome:
     try:
         result = attempt.tool.execute(attempt.arguments, attempt.about)
     except ToolError as error:
-        return Outcome(kind=records.FAILED, result=tool_error(str(error)))
+        kind = records.UNKNOWN if _may_have_happened_before(attempt) else records.FAILED
+        return Outcome(kind=kind, result=tool_error(str(error)))
     except OutcomeUnknownError as error:
         return Outcome(kind=records.UNKNOWN, result=tool_error(str(error)))
     except Exception as error:
         log.exception("tool_failed", tool=attempt.tool.name, error=describe(error))
         return Outcome(kind=records.UNKNOWN, result=tool_error(describe(error)))
     return Outcome(kind=records.SUCCEEDED, result=records.plain(result))
+
+
+def _may_have_happened_before(attempt: Attempt) -> bool:
+    """Say whether a refusal leaves open what an attempt before did: this one may not even have been sent."""
+    if attempt.tool.effect != Effect.IDEMPOTENT:
+        return False
+    return attempt.call.attempts.filter(n__lt=attempt.n).exclude(outcome=records.NOT_STARTED).exists()
 
 
 def _execute_inside(attempt: Attempt) -> Outcome:

@@ -6,16 +6,17 @@ from typing import Any
 
 import msgspec
 
+from agentops.runtime.llm import Request
 from agentops.runtime.models import ModelTurn, Run, ToolCall
-from agentops.runtime.parts import Parts, Question
+from agentops.runtime.parts import Parts
 
 MAX_MESSAGES = 20
 MOST_RESULT_CHARS = 40_000  # of one tool result
 
 
-def question(run: Run, parts: Parts) -> Question:
+def request(run: Run, parts: Parts) -> Request:
     """Return what the model is asked next. Two queries."""
-    return Question(
+    return Request(
         model=parts.model_name,
         system=parts.system,
         messages=messages(run, list(run.turns.order_by("turn")), list(run.calls.order_by("turn", "ordinal"))),
@@ -23,13 +24,14 @@ def question(run: Run, parts: Parts) -> Question:
             {"name": tool.name, "description": tool.description, "input_schema": tool.schema}
             for tool in parts.tools.values()
         ],
+        max_tokens=parts.max_tokens,
         run_id=str(run.pk),
         scenario=run.scenario or None,
     )
 
 
-def digest(asked: Question) -> bytes:
-    """Return the SHA-256 of a question, for its journal."""
+def digest(asked: Request) -> bytes:
+    """Return the SHA-256 of a request, for its journal."""
     return sha256(msgspec.json.encode(asked, order="deterministic")).digest()
 
 

@@ -16,10 +16,10 @@ from agentops.runtime.tools.base import Preview
 # What the model is told, by the end of the approval. No error alone: that reads as "try again".
 _TOLD = {
     "rejected": ("rejected_by_human", "A person rejected this call."),
-    "answered": ("answered_by_human", "A person answered instead of approving."),
+    "answered": ("answered", "A person answered instead of approving."),
     "expired": ("expired", "Nobody decided in time, so it was not done."),
-    "cancelled": ("withdrawn", "The request was withdrawn before it was decided."),
-    "denied": ("denied_by_policy", "A policy of this project denies this call."),
+    "cancelled": ("cancelled", "The request was withdrawn before it was decided."),
+    "denied": ("denied", "A policy of this project denies this call."),
 }
 DO_NOT_REPEAT = "do not repeat this call"
 
@@ -40,7 +40,7 @@ def ask(run: Run, call: ToolCall, parts: Parts, preview: Preview, *, reason: str
     answer = gate.ask(wish)
     if isinstance(answer, Refused):
         call.status, call.ended_at = CallStatus.DENIED, at
-        call.result = {"status": "cannot_be_approved", "reason": answer.reason, "retry": "shorten or split the call"}
+        call.result = {"status": "denied", "reason": answer.reason, "retry": "shorten or split the call"}
         story.called(run, call, at=at, ended_at=at)
         return
     call.approval_id = answer.id

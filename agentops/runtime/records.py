@@ -45,7 +45,7 @@ def write(run: Run, call: ToolCall, outcome: Outcome) -> None:
         endings.change(run, RunStatus.RUNNING, reason="")
         story.ended(run, "running")
     began, at = tries.values_list("started_at", "finished_at").get()
-    call.result = {"status": "ok", "result": outcome.result} if outcome.kind == SUCCEEDED else outcome.result
+    call.result = {"status": "ok"} if outcome.result is None else outcome.result
     _settle(run, call, CallStatus(outcome.kind), began, at or began)
     if outcome.kind == FAILED:
         run.compensations.filter(call=call).update(status=UndoStatus.NOT_NEEDED, ended_at=Now())

@@ -1,17 +1,24 @@
-"""The jobs of this room: a decision wakes its run; and what the clock does for runs."""
+"""The jobs of this room: a run is advanced, a decision wakes its run; and what the clock does for runs."""
+
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from agentops.jobs.registry import every, handles
 from agentops.jobs.wake import wake
-from agentops.runtime import quarantine
+from agentops.runtime import catalog, engine, quarantine
 from agentops.runtime.models import Run, RunJob
 from agentops.runtime.services import cancel_run
 from approvals.models import ResumeJob
 from traces.models import Trace
 
 AT_ONCE = 100
+
+
+@handles("run", atomic=False)
+def run(job: RunJob) -> timedelta | None:
+    return engine.advance(job, catalog.parts_of(job.run.agent))
 
 
 @handles("resume", atomic=True)
@@ -27,8 +34,8 @@ def resume(job: ResumeJob) -> None:
 def stop_contained_runs() -> None:
     """Cancel runs whose trace was stopped: those that work would see it by themselves, those that wait would not."""
     stopped = Trace.objects.filter(project=OuterRef("project"), trace_id=OuterRef("trace_id"), stopped_at__isnull=False)
-    for run in Run.objects.unended().filter(Exists(stopped), cancel_requested_at=None)[:AT_ONCE]:
-        cancel_run(run, by=None, reason="Stopped by containment.")
+    for each in Run.objects.unended().filter(Exists(stopped), cancel_requested_at=None)[:AT_ONCE]:
+        cancel_run(each, by=None, reason="Stopped by containment.")
 
 
 @every(seconds=5)

@@ -10,9 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from agentops.runtime.parts import ModelFailedError, Parts, Question
+from agentops.runtime.llm import Answer, ModelError, Request, Usage
+from agentops.runtime.parts import Parts
 from agentops.runtime.tools.base import (
     Call,
     CompensationRefusedError,
@@ -67,12 +66,12 @@ class DeskTool(Tool):
 
     def execute(self, arguments: dict[str, Any], call: Call) -> Any:
         act = arguments.get("act", "")
-        if act == "refuse":
+        if act == "refuse" or (act == "break, then refuse" and call.attempt > 1):
             raise ToolError("the order is closed")
         if act == "break" or (act == "break once" and call.attempt == 1):
             raise OutcomeUnknownError("the connection was reset")
         self.happen(call.key)
-        if act == "break after" and call.attempt == 1:
+        if act in ("break after", "break, then refuse") and call.attempt == 1:
             raise OutcomeUnknownError("the connection was reset")
         return {"order": arguments["order"], "done": self.name}
 
@@ -161,19 +160,13 @@ class Note(DeskTool):
 TOOLS: tuple[type[DeskTool], ...] = (LookUp, Refund, Charge, Book, Mail, Note)
 
 
-class Usage(msgspec.Struct):
-    input_tokens: int = 100
-    output_tokens: int = 10
-    cached_tokens: int = 0
-
-
-class Answer(msgspec.Struct):
-    content: list[dict[str, Any]]
-    stop_reason: str | None
-    usage: Usage
-    model: str = "scripted"
-    simulated: bool = True
-    cost_usd: Decimal | None = Decimal("0.001")
+def say(content: list[dict[str, Any]], stop_reason: str) -> Answer:
+    """Return an answer that costs a tenth of a cent."""
+    usage = Usage(input_tokens=100, output_tokens=10, cached_tokens=0)
+    cost = Decimal("0.001")
+    return Answer(
+        content=content, stop_reason=stop_reason, usage=usage, model="scripted", simulated=True, cost_usd=cost
+    )
 
 
 class Script:
@@ -184,9 +177,9 @@ class Script:
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
-        self.asked: list[Question] = []
+        self.asked: list[Request] = []
 
-    def __call__(self, question: Question) -> Answer:
+    def __call__(self, question: Request) -> Answer:
         self.asked.append(question)
         script = json.loads(question.messages[0]["content"])
         done = sum(message["role"] == "assistant" for message in question.messages)
@@ -195,25 +188,23 @@ class Script:
         if isinstance(turn, dict) and "fail" in turn:
             return self._fail(turn, script, done, question)
         if isinstance(turn, dict):
-            return Answer(turn.get("content", [{"type": "text", "text": "…"}]), turn["stop"], Usage())
+            return say(turn.get("content", [{"type": "text", "text": "…"}]), turn["stop"])
         if isinstance(turn, str):
-            return Answer([{"type": "text", "text": turn}], "end_turn", Usage())
+            return say([{"type": "text", "text": turn}], "end_turn")
         # Another number in each answer: an answer that was not journaled is never acted on.
         nonce = len(self.outside.lines())
         uses = [
             {"type": "tool_use", "id": f"use-{done}-{ordinal}-{nonce}", "name": tool, "input": arguments}
             for ordinal, (tool, arguments) in enumerate(turn)
         ]
-        return Answer([{"type": "text", "text": "I will do this."}, *uses], "tool_use", Usage())
+        return say([{"type": "text", "text": "I will do this."}, *uses], "tool_use")
 
-    def _fail(self, turn: dict[str, Any], script: list[Any], done: int, question: Question) -> Answer:
+    def _fail(self, turn: dict[str, Any], script: list[Any], done: int, question: Request) -> Answer:
         failures = self.outside.count("model-failed")[question.run_id]
         if failures < turn.get("times", 1):
             self.outside.note("model-failed", question.run_id)
-            raise ModelFailedError(
-                turn["fail"], is_fatal=turn.get("fatal", False), retry_after_s=turn.get("retry_after_s")
-            )
-        return Answer([{"type": "text", "text": "At last."}], "end_turn", Usage())
+            raise ModelError(turn["fail"], is_fatal=turn.get("fatal", False), retry_after_s=turn.get("retry_after_s"))
+        return say([{"type": "text", "text": "At last."}], "end_turn")
 
 
 def desk(path: Path, *, versions: dict[str, str] | None = None) -> Parts:
@@ -221,7 +212,9 @@ def desk(path: Path, *, versions: dict[str, str] | None = None) -> Parts:
     outside = Outside(path)
     tools = {tool.name: tool(outside) for tool in TOOLS}
     hashes = {name: (versions or {}).get(name, "1") for name in tools}
-    return Parts(system="Be good.", model_name="scripted", tools=tools, hashes=hashes, model=Script(outside))
+    return Parts(
+        system="Be good.", model_name="scripted", max_tokens=1_000, tools=tools, hashes=hashes, model=Script(outside)
+    )
 
 
 def _epoch() -> Any:

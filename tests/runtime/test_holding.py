@@ -120,6 +120,13 @@ def test_a_key_that_the_other_side_has_forgotten_is_not_used_again(desk: Desk) -
     assert (run.status, desk.calls(run)[0].status) == ("needs_person", "unknown")
 
 
+def test_a_refusal_does_not_say_that_an_attempt_before_did_nothing(desk: Desk) -> None:
+    desk.allow("issue_refund")
+    run = desk.advance(desk.start([["issue_refund", {"order": 1, "act": "break, then refuse"}]]), times=6)
+    assert (run.status, desk.calls(run)[0].status) == ("needs_person", "unknown")
+    assert list(desk.outside.count("issue_refund").values()) == [1]
+
+
 def test_two_workers_on_one_run_make_each_call_once(desk: Desk) -> None:
     desk.allow("issue_refund", "book", "send_email")
     turns = [[["issue_refund", {"order": 1}], ["book", {"order": 1}], ["send_email", {"order": 1}]]]

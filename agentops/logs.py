@@ -106,5 +106,7 @@ def logging_config(*, text: bool, debug: bool) -> dict[str, Any]:
             "django.db.backends": {"level": "INFO"},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
+            # A line for each question to the model would tell what the run's trace tells better.
+            "httpx2": {"level": "WARNING"},
         },
     }

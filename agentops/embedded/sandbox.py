@@ -1,5 +1,6 @@
 """The sandbox of `up`: a scripted model, a payment provider and a mail server, on a port of this machine alone."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from agentops.embedded.process import spawn
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
+STOP_SIGNAL = signal.SIGTERM  # what was answered is committed, so it ends at once
 
 
 def bind() -> socket.socket:

@@ -130,7 +130,8 @@ def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) ->
 def _start_sandbox(supervisor: Supervisor, home: Home, door: socket.socket) -> None:
     """Start what stands in for the model and for what tools reach. Its address stays the same when it starts again."""
     os.environ["AGENTOPS_SANDBOX_URL"] = sandbox.url(door)
-    part = Part("sandbox", partial(sandbox.launch, door, home.path), lambda _: sandbox.is_ready(door), stage=1)
+    launch = partial(sandbox.launch, door, home.path)
+    part = Part("sandbox", launch, lambda _: sandbox.is_ready(door), sandbox.STOP_SIGNAL, stage=1)
     supervisor.start(part, timeout_s=sandbox.START_TIMEOUT_S)
 
 

@@ -41,7 +41,7 @@ def _check_amount(body: dict[str, Any]) -> None:
         amount = Decimal(str(body.get("amount_usd")))
     except InvalidOperation:
         amount = Decimal(0)
-    if not (0 < amount <= AMOUNT_MAX and amount == amount.quantize(Decimal("0.01"))):
+    if not (amount.is_finite() and 0 < amount <= AMOUNT_MAX and amount == amount.quantize(Decimal("0.01"))):
         raise RefusedError(402, "amount_refused", f"{body.get('amount_usd')} US dollars cannot be paid back")
 
 

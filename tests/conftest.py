@@ -13,6 +13,8 @@ import pytest
 from tests.instance import CHECKOUT, Instance
 from tests.prepared import prepared_instance
 
+pytest_plugins = ["tests.sharing"]
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = os.environ.get("AGENTOPS_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
 NO_BROWSER = "no browser is installed here (Debian: apt install chromium)"

@@ -80,7 +80,7 @@ def test_a_process_killed_between_sending_and_writing_it_down_sends_once_more_wi
 def test_a_receiver_that_takes_thirty_seconds_delays_no_other(desk):
     slow, fast = desk.receivers[1:3]
     slow.behave = lambda line, request: time.sleep(30)
-    client = desk.client(30, 0.5, slow, fast)
+    client = desk.client(30, 0.2, slow, fast)
     assert len(told(client)) == 30
     desk.instance.wait_until(lambda: desk.all_delivered(fast), 10)
     waits = [wait for (wait,) in desk.instance.query(WAITS, [fast.url])]

@@ -25,6 +25,7 @@ shots:  ## screenshots of every page, both themes, desktop and phone
 bench:  ## measured figures, printed as ratios
 	$(PY) -m bench
 
-crash:  ## longer seeded rounds of the crash tests
+crash:  ## longer rounds of the crash tests, and of those of real runs
 	CRASH_ROUNDS=20 $(PY) manage.py test -m crash
 	PERMUTATIONS=10 $(PY) manage.py test tests/detectors/test_fold.py
+	IMPORT_AGAIN_EVERY=1 $(PY) manage.py test tests/traces/test_import.py

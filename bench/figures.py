@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value. `limit` is what the same machine could do at best in the same minute."""
+    """One measured value. `limit` is what the same machine could do at best in the same minute, or what is promised."""
 
     name: str
     value: float

@@ -29,7 +29,7 @@ SERVERS = {"sweep", "worker"}
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 OWNER_TIMEOUT_S = 120.0
 HELP = """\
-  up    start everything and say where it is: Postgres, broker, web, worker, sweeper
+  up    start everything and say where it is: Postgres, broker, sandbox, web, worker, sweeper
   test  run the tests; takes pytest's arguments
 
 Every other command finds the services of a running `up`, or starts them for itself (--data-dir says which):

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("agentops.notify.urls")),
     path("", include("traces.alerts.urls")),
     path("", include("approvals.urls")),
+    path("", include("agentops.runtime.urls")),
     path("", include("traces.urls")),
     path("api/v1/", include("traces.api.urls")),
 ]

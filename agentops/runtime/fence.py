@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from agentops.jobs.errors import LeaseLostError
+from agentops.runtime import news
 from agentops.runtime.models import Run, RunJob
 
 # A process that is stopped inside a transaction holds the row until Postgres ends its session.
@@ -40,6 +41,7 @@ class Hold:
             if run is None:
                 raise FencedOutError
             yield run
+            news.announce(run)
 
 
 def take(job: RunJob) -> Hold:

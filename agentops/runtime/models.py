@@ -89,7 +89,7 @@ class Run(models.Model):
         return f"{self.agent} {self.status}"
 
     def get_absolute_url(self) -> str:
-        return reverse("traces:trace", args=[self.trace_id.hex])
+        return reverse("runs:run", args=[self.pk])
 
     @property
     def audit_ref(self) -> Ref:

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from agentops.runtime import endings
+from agentops.runtime import endings, news
 from agentops.runtime.models import Run, RunJob
 from agentops.runtime.states import ENDED, RunStatus
 
@@ -25,3 +25,4 @@ def _set_aside(job: RunJob) -> None:
     run.resumes_as = RunStatus.ROLLING_BACK if run.status == RunStatus.ROLLING_BACK else RunStatus.RUNNING
     run.save(update_fields=["fence", "resumes_as"])
     endings.set_aside(run, f"It failed {job.attempts} times: {job.last_error}", what="given_up")
+    news.announce(run)

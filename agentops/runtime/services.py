@@ -8,6 +8,7 @@ from agentops.accounts.models import Project, User
 from agentops.audit import services as audit
 from agentops.audit.ref import SYSTEM, HasRef
 from agentops.jobs.wake import wake
+from agentops.runtime import news
 from agentops.runtime.models import Run, RunJob
 from agentops.runtime.states import ENDED
 
@@ -74,6 +75,7 @@ def cancel_run(run: Run, *, by: User | None, reason: str = "", request: HttpRequ
 def wake_run(run: Run) -> None:
     """Make a run due now, in the caller's transaction."""
     ids = RunJob.objects.touch([RunJob(run=run)])
+    news.announce(run)
     transaction.on_commit(lambda: wake(RunJob.kind, ids), robust=True)
 
 

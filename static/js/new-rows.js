@@ -64,7 +64,7 @@ export function show(list) {
   list.querySelector("a")?.focus({ preventScroll: true });
 }
 
-for (const news of ["traces-stored", "alerts-changed"]) document.body.addEventListener(news, () => {
+for (const news of ["traces-stored", "alerts-changed", "runs-changed"]) document.body.addEventListener(news, () => {
   for (const list of document.querySelectorAll("[data-live]")) {
     if ((list.dataset.liveEvent ?? "traces-stored") !== news) continue;
     const state = lists.get(list) ?? { fresh: [], timer: null };

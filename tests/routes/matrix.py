@@ -6,6 +6,7 @@ from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
 from agentops.console.unbuilt import UNBUILT, Unbuilt
 from agentops.notify.models import FeedItem
+from agentops.runtime.services import start_run
 from approvals.models import Approval
 from tests.alerts.builders import raise_one
 from tests.approvals.builders import propose
@@ -65,6 +66,10 @@ def a_decision(_: Project) -> dict[str, object]:
     return {"decision": "approve", "digest": Approval.objects.latest("id").digest}
 
 
+def a_run(project: Project) -> dict[str, object]:
+    return {"run_id": start_run(project, agent="support-desk", input="Look into order 1001.", by=None).pk}
+
+
 def a_session(project: Project) -> Session:
     send(project, step(session_id=f"session of {project.slug}"))
     return Session.objects.of(project).get()
@@ -83,6 +88,8 @@ NEW_CHANNEL = {"name": "hooks", "url": "https://hooks.example.com/"}
 
 A_VERDICT = {"verdict": "true_positive", "note": "It was."}
 A_SILENCE = {"hours": "8", "reason": "It is known."}
+
+A_WISH = {"agent": "support-desk", "input": "Look into order 1001."}
 
 ONE_STEP = {"trace_id": "t", "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "error"}
 
@@ -146,6 +153,11 @@ MATRIX: dict[str, Route] = {
     "/alerts/<uuid:alert_id>/silence": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_SILENCE),
     "/alerts/<uuid:alert_id>/hear": page("acknowledge", ok={"POST": 302}, objects=an_alert),
     "/mttd": page(),
+    # runtime: pages
+    "/runs": page(),
+    "/runs/new": page("run", ok={"GET": 200, "POST": 302}, data=A_WISH),
+    "/runs/<uuid:run_id>": page(objects=a_run),
+    "/runs/<uuid:run_id>/cancel": page("run", ok={"GET": 200, "POST": 302}, objects=a_run),
     # approvals: pages
     "/approvals": page(),
     "/approvals/<uuid:approval_id>": page(objects=an_approval),

@@ -1,15 +1,10 @@
-"""A stored trace in the words of the wire format: for the API, the export and the raw view."""
+"""A stored step in the words of the wire format: for the API, the export and the raw view."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from traces.models import Trace
-from traces.queries import Step, full_steps
-
-OURS = {"received_at", "original_timestamp"}  # what we add to a step; the door would not read it
-EXPORT_WINDOW = 500  # steps read at once
+from traces.queries import Step
 
 
 def step_as_sent(step: Step) -> dict[str, Any]:
@@ -48,37 +43,6 @@ def step_as_sent(step: Step) -> dict[str, Any]:
     if span.original_timestamp:
         sent["original_timestamp"] = span.original_timestamp
     return sent
-
-
-def export(trace: Trace) -> Iterator[bytes]:
-    """Yield a trace as lines of JSON that `import` reads back to the same trace. One query for each 500 steps."""
-    about = {
-        "trace_id": trace.external_trace_id or trace.id_hex,
-        "trace_name": trace.name or None,
-        "user": trace.user or None,
-        "environment": trace.environment or None,
-        "release": trace.release or None,
-    }
-    opening = {
-        **about,
-        "trace_status": "running",
-        "session_id": trace.session.session_id if trace.session else None,
-        "agent": trace.agent or None,  # that of the key, where no step names one
-    }
-    yield _line(opening)
-    start = 0
-    while window := full_steps(trace, start, EXPORT_WINDOW):
-        for step in window:
-            yield _line({**step_as_sent(step), **about})
-        start += len(window)
-    if trace.status != "running":
-        yield _line({"trace_id": about["trace_id"], "trace_status": trace.status})
-
-
-def _line(item: dict[str, Any]) -> bytes:
-    """Return one line; null and absent say the same on this wire, so nulls are left out."""
-    kept = {name: value for name, value in item.items() if value is not None and name not in OURS}
-    return msgspec.json.encode(kept) + b"\n"
 
 
 def _json(text: str | None) -> Any:

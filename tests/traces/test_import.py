@@ -90,6 +90,13 @@ def test_a_wrong_step_of_a_run_is_rejected_alone(project: Project, tmp_path: Pat
     assert (batch.received, batch.accepted, batch.rejected_count) == (7, 3, 4)
 
 
+def test_a_step_without_a_number_has_that_of_its_place(project: Project, tmp_path: Path) -> None:
+    steps = [{"event_type": "tool_call", "tool_name": name} for name in ("a", "b")]
+    run = {"trajectory_id": "unnumbered", "steps": [steps[0], {"event_type": "x"}, steps[1], {"trace_status": "ok"}]}
+    assert run_import(written(tmp_path / "runs.jsonl", run)) == "accepted 2 duplicate 0 rejected 2"
+    assert list(Span.objects.order_by("step_number").values_list("step_number", "tool_name")) == [(1, "a"), (3, "b")]
+
+
 def test_nuls_and_lone_surrogates_in_a_run_are_repaired(project: Project, tmp_path: Path) -> None:
     steps = [
         {"step_number": 1, "event_type": "error", "text": "a\0b"},

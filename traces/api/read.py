@@ -22,6 +22,7 @@ from traces.alerts import queries as alert_queries
 from traces.api.ingest import post_traces
 from traces.api.rationed import AllTakenError, Rationed
 from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceOut, TraceQuery
+from traces.export import export
 from traces.models import IngestBatch, Session, Trace
 
 LIMIT, MAX_LIMIT = 50, 200
@@ -147,7 +148,7 @@ class TraceExport(ProjectView):
         """Stream a trace as JSONL that `import` reads back to the same trace."""
         trace = queries.trace_or_404(self.project, trace_id)
         try:
-            lines = Rationed(wire.export(trace))
+            lines = Rationed(export(trace))
         except AllTakenError:
             detail = "Too many exports are on their way; try again in a moment."
             return problem(503, detail=detail, headers={"Retry-After": "5"})

@@ -76,7 +76,7 @@ class TraceRecord(msgspec.Struct, kw_only=True):
     environment: str = ""
     release: str = ""
     status: str = ""  # "running", "ok" or "error", as said by the sender
-    status_items: int = 0  # items that opened or closed the trace without a step
+    status_items: list[str] = []  # said by items that opened or closed the trace without a step
 
 
 class Problem(msgspec.Struct, frozen=True):

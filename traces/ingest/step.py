@@ -84,7 +84,7 @@ def add_step(batch: Batch, step: StepIn, *, now: datetime, repaired: bool = Fals
     about = batch.trace(trace, external_id)
     if step.is_status:
         _note_trace(about, step, span=None)
-        about.status_items += 1
+        about.status_items.append(step.trace_status or "")
         return
     span = _span(trace, step, now=now, repaired=repaired, synthetic=synthetic)
     _note_trace(about, step, span=span)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -134,9 +135,12 @@ def _count_status_items(traces: Iterable[TraceRecord], rows: dict[UUID, TraceRow
     opened = repeated = 0
     for about in traces:
         row = rows[about.trace]
-        news = bool(about.status_items) and (row.inserted or row.status != about.status)
+        before = "" if row.inserted else row.status
+        # What ends where it began, as a whole export that is read again does, brought nothing.
+        said = [before, *about.status_items] if about.status != before else []
+        news = sum(status != last for last, status in pairwise(said))
         opened += news
-        repeated += about.status_items - news
+        repeated += len(about.status_items) - news
     return opened, repeated
 
 

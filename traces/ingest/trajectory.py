@@ -50,7 +50,7 @@ def add_trajectory(batch: Batch, raw: bytes, *, now: datetime) -> None:
         batch.rejected.append(Rejection(batch.received, [Problem("", str(error))]))
         batch.received += 1
         return
-    read = [_read_step(batch, item) for item in run.steps]
+    read = [_read_step(batch, item, place) for place, item in enumerate(run.steps, 1)]
     steps = [item for item in read if item is not None]
     begin = now - timedelta(seconds=STEP_S * len(steps))
     offered: list[TrajectoryToolIn] = []
@@ -71,10 +71,12 @@ def _read(raw: bytes) -> TrajectoryIn:
     return run
 
 
-def _read_step(batch: Batch, raw: Raw) -> tuple[TrajectoryStepIn, bool] | None:
+def _read_step(batch: Batch, raw: Raw, place: int) -> tuple[TrajectoryStepIn, bool] | None:
+    """Return a step, and whether it had to be repaired. Without a number of its own it has that of its place."""
     index, batch.received = batch.received, batch.received + 1
     try:
         step, repaired = decode_item(bytes(raw), _steps)
+        step.step_number = place if step.step_number is None else step.step_number
         problems = [problem for problem in missing(step) if problem.pointer != "/timestamp"]
     except (msgspec.MsgspecError, RecursionError) as error:
         problems = [Problem("", str(error))]

@@ -48,20 +48,31 @@ def idempotent(handler: Handler) -> Handler:
 
     @wraps(handler)
     def guarded(view: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        key = request.headers.get(HEADER)
+        key = key_of(request)
         if key is None:
             return handler(view, request, *args, **kwargs)
-        if not _KEY.fullmatch(key):
-            raise ValidationError({HEADER: "1 to 255 visible ASCII characters"})
         return _once(view, request._request, key, lambda: handler(view, request, *args, **kwargs))
 
     return guarded
 
 
+def key_of(request: Request) -> str | None:
+    """Return the key that a call carries, or None. Raises ValidationError for one that is none."""
+    key = request.headers.get(HEADER)
+    if key is not None and not _KEY.fullmatch(key):
+        raise ValidationError({HEADER: "1 to 255 visible ASCII characters"})
+    return key
+
+
+def caller_of(asked: HttpRequest) -> str:
+    """Name who calls: two callers who choose the same key do not mean the same call."""
+    api_key = asked.api_key  # type: ignore[attr-defined]
+    return f"key:{api_key.pk}" if api_key is not None else f"user:{asked.user.pk}"
+
+
 @transaction.atomic
 def _once(view: Any, asked: HttpRequest, key: str, handle: Callable[[], HttpResponseBase]) -> HttpResponseBase:
-    api_key, project = asked.api_key, asked.project  # type: ignore[attr-defined]
-    caller = f"key:{api_key.pk}" if api_key is not None else f"user:{asked.user.pk}"
+    project, caller = asked.project, caller_of(asked)  # type: ignore[attr-defined]
     if not _is_mine(f"{project.pk} {caller} {key}"):
         raise StillRunningError
     asked_for = sha256(f"{asked.method} {asked.get_full_path()}\n".encode() + asked.body).digest()

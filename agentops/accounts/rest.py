@@ -24,7 +24,7 @@ class MemberAuthentication(SessionAuthentication):
 class HasScope(BasePermission):
     """A view names its scope, `scope = "read"` or `scopes = {"GET": "read", "POST": "manage"}`; without one it is shut.
 
-    `permission = "decide"` asks for a role instead, and no key counts.
+    Of several, `("read", "gate")`, one is enough. `permission = "decide"` asks for a role instead, and no key counts.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -34,6 +34,7 @@ class HasScope(BasePermission):
                 raise PermissionDenied(refusal(permission))
             return True
         scope = getattr(view, "scopes", {}).get(request.method) or getattr(view, "scope", None)
-        if scope is None or not request_has_scope(asked, scope):
-            raise PermissionDenied(f"This needs the scope {scope}.")
+        enough = scope if isinstance(scope, tuple) else (scope,)
+        if scope is None or not any(request_has_scope(asked, one) for one in enough):
+            raise PermissionDenied(f"This needs the scope {' or '.join(map(str, enough))}.")
         return True

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import patch_vary_headers
 from rest_framework import exceptions
+from rest_framework.utils.encoders import JSONEncoder
 
 MEDIA_TYPE = "application/problem+json"
 # What programs call; everything else is a page. A program is answered 401, a person is sent to sign in.
@@ -26,14 +27,19 @@ def problem(
     detail: str = "",
     errors: Iterable[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> JsonResponse:
-    """Return a problem document; `errors` are `{"pointer", "detail"}`, pointers as in RFC 6901."""
+    """Return a problem document; `errors` are `{"pointer", "detail"}`, pointers as in RFC 6901.
+
+    `more` are members of its own that a problem has beside the usual ones.
+    """
     body: dict[str, Any] = {"type": "about:blank", "title": title or HTTPStatus(status).phrase, "status": status}
+    body |= more
     if detail:
         body["detail"] = detail
     if listed := list(errors):
         body["errors"] = listed
-    response = JsonResponse(body, status=status, content_type=MEDIA_TYPE, headers=headers)
+    response = JsonResponse(body, JSONEncoder, status=status, content_type=MEDIA_TYPE, headers=headers)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = 'Bearer realm="agentops"'
         patch_vary_headers(response, ["Cookie", "Authorization"])

@@ -21,6 +21,8 @@ KEEP_ALIVE_S = 15.0
 MAX_OPEN = 200  # browsers that one process serves at a time
 LIFE_S = 300.0  # then the browser comes again, and whether it may is asked again
 
+EVERYBODY = ""  # the subscription to all projects, of who hands nothing on to a browser
+
 Notice = dict[str, Any]
 
 
@@ -36,9 +38,9 @@ class Listener:
         return sum(map(len, self._queues.values())) >= MAX_OPEN
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, project: str) -> AsyncIterator[asyncio.Queue[Notice]]:
-        """Give the queue of a project's notices while the block runs; `project` is the hex of its id."""
-        queue: asyncio.Queue[Notice] = asyncio.Queue(QUEUE)
+    async def subscribe(self, project: str, *, most: int = QUEUE) -> AsyncIterator[asyncio.Queue[Notice]]:
+        """Give the queue of a project's notices while the block runs; `project` is the hex of its id, or EVERYBODY."""
+        queue: asyncio.Queue[Notice] = asyncio.Queue(most)
         self._queues[project].add(queue)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._listen())
@@ -84,8 +86,9 @@ class Listener:
             notice = json.loads(payload)
         except ValueError:
             return
-        for queue in self._queues.get(notice.pop("project", ""), ()):
-            _put(queue, notice)
+        project = notice.pop("project", EVERYBODY)
+        for queue in {*self._queues.get(project, ()), *self._queues.get(EVERYBODY, ())}:
+            _put(queue, dict(notice))
 
 
 def _put(queue: asyncio.Queue[Notice], notice: Notice) -> None:

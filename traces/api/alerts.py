@@ -14,10 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentops.accounts.idempotency import PARAMETER, idempotent
+from agentops.accounts.project_view import CONTEXT, PAGING, ProjectView
 from agentops.accounts.scoped import get_scoped_or_404
 from traces.alerts import mttd, queries, services
 from traces.alerts.models import Alert, AlertState, Verdict
-from traces.api.read import CONTEXT, PAGING, ProjectView
 from traces.detectors.models import Finding
 
 JUDGED = [Verdict.TRUE_POSITIVE.value, Verdict.FALSE_POSITIVE.value]

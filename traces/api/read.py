@@ -3,19 +3,17 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.http import Http404, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from agentops.accounts.request import ProjectRequest
+from agentops.accounts.project_view import CONTEXT, PAGING, ListQuery, ProjectView
 from agentops.accounts.scoped import get_scoped_or_404
-from agentops.web.keyset import CursorError, KeysetPage, decode_cursor, encode_cursor, keyset_page
+from agentops.web.keyset import decode_cursor, encode_cursor
 from agentops.web.problems import problem
 from traces import queries, wire
 from traces.alerts import queries as alert_queries
@@ -24,60 +22,6 @@ from traces.api.rationed import AllTakenError, Rationed
 from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceOut, TraceQuery
 from traces.export import export
 from traces.models import IngestBatch, Session, Trace
-
-LIMIT, MAX_LIMIT = 50, 200
-PAGING = [
-    OpenApiParameter("limit", int, description="rows a page, up to 200"),
-    OpenApiParameter("after", str, description="the `next` of the page before"),
-]
-
-
-class ListQuery(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=LIMIT)
-    after = serializers.CharField(default="")
-
-
-class ProjectView(APIView):
-    """A view that reads within the project of the key, or of the signed-in person."""
-
-    scope: ClassVar[str] = "read"
-
-    @property
-    def project(self) -> Any:
-        return self.asked.project
-
-    @property
-    def asked(self) -> ProjectRequest:
-        asked: ProjectRequest = self.request._request  # type: ignore[assignment]
-        return asked
-
-    def query(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """Return the checked query parameters. Raises ValidationError, also for a parameter that is not known."""
-        given = self.request.query_params
-        known = {*kind().fields, *ListQuery().fields}
-        if unknown := sorted(set(given) - known):
-            names = ", ".join(sorted(known))
-            raise serializers.ValidationError(
-                {name[:80]: f"is no parameter here; known are {names}" for name in unknown}
-            )
-        checked = kind(data=given)
-        checked.is_valid(raise_exception=True)
-        return dict(checked.validated_data)
-
-    def page(self, rows: Any, **by: Any) -> KeysetPage[Any]:
-        paging = self.query_page()
-        try:
-            return keyset_page(rows, after=paging["after"], limit=paging["limit"], **by)
-        except CursorError as error:
-            raise serializers.ValidationError({"after": str(error)}) from None
-
-    def query_page(self) -> dict[str, Any]:
-        checked = ListQuery(data=self.request.query_params)
-        checked.is_valid(raise_exception=True)
-        return dict(checked.validated_data)
-
-
-CONTEXT = {"base_url": settings.ENV.agentops_public_url.rstrip("/")}
 
 
 class TraceList(ProjectView):

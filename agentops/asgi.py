@@ -1,7 +1,8 @@
 """The web server's one door: streams go to Django's ASGI handler, everything else to threads that run it as WSGI.
 
 Synchronous pages are several times faster under WSGI, and its threads keep their database connections; a stream there
-would hold a thread for hours. A body is read whole before a thread sees it, so slow clients cost none either.
+would hold a thread for hours. Who waits for a decision waits before the threads (approvals/waiting.py). A body is read
+whole before a thread sees it, so slow clients cost none either.
 """
 
 import asyncio
@@ -10,20 +11,15 @@ import os
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 from agentops.env import SettingsError, read_env, require_secrets
-
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+from agentops.web.asgi_types import Handler, Message, Receive, Scope, Send
 
 # What answers for longer than a request should: the whole path must match one of these.
 STREAMS = re.compile(r"/stream|/stream/.*")
@@ -219,4 +215,5 @@ except SettingsError as error:
 _wsgi: Any = get_wsgi_application()
 _pages: Any = WSGIMiddleware(_wsgi, workers=THREADS)
 _streams: Any = get_asgi_application()
-application = Door(pages=_pages, streams=_streams)
+_long_poll: Any = import_string("approvals.waiting.LongPoll")  # now that the apps are there
+application = Door(pages=_long_poll(_pages), streams=_streams)

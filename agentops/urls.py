@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("agentops.runtime.urls")),
     path("", include("traces.urls")),
     path("api/v1/", include("traces.api.urls")),
+    path("api/v1/", include("approvals.api_urls")),
 ]
 
 handler400 = "agentops.web.errors.bad_request"

@@ -1,9 +1,15 @@
-"""The clock of this room: what nobody decided in time, and what was claimed and never reported."""
+"""What runs in this room: calls to agents elsewhere, and the clock of what nobody decided or reported in time."""
 
-from agentops.jobs.registry import every
+from agentops.jobs.registry import every, handles
+from approvals import callbacks
 from approvals.decisions import end
 from approvals.executions import AT_ONCE, note_missing_results
-from approvals.models import Approval, Status
+from approvals.models import Approval, CallbackJob, Status
+
+
+@handles(CallbackJob.kind, atomic=False)
+def call_back(job: CallbackJob) -> None:
+    callbacks.call(Approval.objects.whole().get(pk=job.approval_id))
 
 
 @every(seconds=1)

@@ -7,9 +7,10 @@ from agentops.accounts.models import LinkPurpose, Project, Role
 from agentops.console.unbuilt import UNBUILT, Unbuilt
 from agentops.notify.models import FeedItem
 from agentops.runtime.services import start_run
+from approvals import services
 from approvals.models import Approval
 from tests.alerts.builders import raise_one
-from tests.approvals.builders import propose
+from tests.approvals.builders import make_policy, propose
 from tests.builders import make_key, make_membership, make_user
 from tests.notify.builders import make_channel
 from tests.routes.route import ANY, Route, api, key_door, page, public
@@ -70,6 +71,17 @@ def a_run(project: Project) -> dict[str, object]:
     return {"run_id": start_run(project, agent="support-desk", input="Look into order 1001.", by=None).pk}
 
 
+def an_approved_action(project: Project) -> dict[str, object]:
+    make_policy(project, tier="low")
+    return {"approval_id": propose(project).pk}
+
+
+def a_claimed_action(project: Project) -> dict[str, object]:
+    objects = an_approved_action(project)
+    services.claim(Approval.objects.get(pk=objects["approval_id"]), key="k")
+    return objects
+
+
 def a_session(project: Project) -> Session:
     send(project, step(session_id=f"session of {project.slug}"))
     return Session.objects.of(project).get()
@@ -86,6 +98,7 @@ NEW_KEY = {"name": "ci", "scopes": ["ingest"], "expires": "30"}
 
 NEW_CHANNEL = {"name": "hooks", "url": "https://hooks.example.com/"}
 
+A_PROPOSAL = {"tool_name": "issue_refund", "arguments": {"order_id": 1001}}
 A_VERDICT = {"verdict": "true_positive", "note": "It was."}
 A_SILENCE = {"hours": "8", "reason": "It is known."}
 
@@ -162,6 +175,15 @@ MATRIX: dict[str, Route] = {
     "/approvals": page(),
     "/approvals/<uuid:approval_id>": page(objects=an_approval),
     "/approvals/<uuid:approval_id>/decide": page("decide", ok={"POST": 302}, objects=an_approval, data=a_decision),
+    # approvals: API
+    "/api/v1/approvals": api({"GET": ("read", "gate"), "POST": "gate"}, ok={"GET": 200, "POST": 201}, data=A_PROPOSAL),
+    "/api/v1/approvals/<str:approval_id>": api({"GET": ("read", "gate")}, objects=an_approval),
+    # Without the Idempotency-Key that it asks for.
+    "/api/v1/approvals/<str:approval_id>/claim": api("gate", ok={"POST": 400}, objects=an_approved_action),
+    "/api/v1/approvals/<str:approval_id>/result": api(
+        "gate", ok={"POST": 200}, objects=a_claimed_action, data={"outcome": "succeeded"}
+    ),
+    "/api/v1/approvals/<str:approval_id>/cancel": api("gate", ok={"POST": 200}, objects=an_approval),
     # alerts: API
     "/api/v1/findings": api(),
     "/api/v1/alerts": api(),

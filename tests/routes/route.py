@@ -21,7 +21,8 @@ class Door(Enum):
 
 @dataclass(frozen=True)
 class Route:
-    """`needs` is a permission (PAGE) or a scope (API, KEY), for all methods or for each; ANY is membership alone.
+    """`needs` is a permission (PAGE) or a scope (API, KEY), for all methods or for each; ANY is membership alone,
+    of several scopes one is enough.
 
     `ok` is the status of each method that the route knows, for who may call it; every other method is answered 405.
     `objects` makes what the address names, in a given project: {"pk": …}. The same in a foreign project must be
@@ -30,7 +31,7 @@ class Route:
     """
 
     door: Door
-    needs: str | Mapping[str, str] = ""
+    needs: str | Mapping[str, str | tuple[str, ...]] = ""
     ok: Mapping[str, int] = field(default_factory=lambda: {"GET": 200})
     objects: Callable[[Project], dict[str, Any]] | None = None
     data: Mapping[str, Any] | Callable[[Project], Mapping[str, Any]] = field(default_factory=dict)
@@ -48,23 +49,25 @@ class Route:
         """Return the status that `who` must get: "login" is the redirect to sign-in."""
         kind, _, name = who.partition(":")
         allowed = self.ok[method]
-        needs = self.needs if isinstance(self.needs, str) else self.needs[method]
+        wanted = self.needs if isinstance(self.needs, str) else self.needs[method]
+        needs = (wanted,) if isinstance(wanted, str) else wanted
         if self.door is Door.PUBLIC:
             return self.signed_in if kind == "role" and self.signed_in else allowed
         if kind == "anonymous":
             return "login" if self.door is Door.PAGE else 401
         if self.door is Door.KEY:
-            return 401 if kind == "role" else allowed if name == needs else 403
+            return 401 if kind == "role" else allowed if name in needs else 403
         if kind == "key":
-            return allowed if self.door is Door.API and needs in (name, ANY) else 403
-        return allowed if needs == ANY or name in (PERMISSIONS | SCOPES)[needs] else 403
+            return allowed if self.door is Door.API and {name, ANY} & {*needs} else 403
+        rules = {**PERMISSIONS, **SCOPES, ANY: {name}}
+        return allowed if any(name in rules[one] for one in needs) else 403
 
 
 def page(needs: str = "view", **more: Any) -> Route:
     return Route(Door.PAGE, needs, **more)
 
 
-def api(needs: str | Mapping[str, str] = "read", **more: Any) -> Route:
+def api(needs: str | Mapping[str, str | tuple[str, ...]] = "read", **more: Any) -> Route:
     return Route(Door.API, needs, **more)
 
 

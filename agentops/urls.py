@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("traces.urls")),
     path("api/v1/", include("traces.api.urls")),
     path("api/v1/", include("approvals.api_urls")),
+    path("api/v1/", include("agentops.runtime.api_urls")),
 ]
 
 handler400 = "agentops.web.errors.bad_request"

@@ -23,8 +23,6 @@ UNBUILT = [
     Unbuilt("v1/logs", "ingest"),
     Unbuilt("v1/metrics", "ingest"),
     Unbuilt("api/public/otel/v1/traces", "ingest"),
-    Unbuilt("api/v1/runs", "run"),
-    Unbuilt("api/v1/runs/<path:rest>", "run", ("GET", "POST")),
     Unbuilt("api/v1/drills", "manage"),
     Unbuilt("metrics", "read", ("GET",)),
 ]

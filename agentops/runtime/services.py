@@ -26,10 +26,19 @@ def start_run(  # noqa: PLR0913 - they are one thing each
     scenario: str | None = None,
     by: User | None,
     key: str | None = None,
+    session_id: str = "",
     request: HttpRequest | None = None,
 ) -> Run:
     """Queue a run of a built-in agent. Starting twice with one `key` returns the first one."""
-    run = Run(project=project, key=key, agent=agent, input=input, scenario=scenario or "", started_by=by)
+    run = Run(
+        project=project,
+        key=key,
+        agent=agent,
+        input=input,
+        scenario=scenario or "",
+        session_id=session_id,
+        started_by=by,
+    )
     Run.objects.bulk_create([run], ignore_conflicts=True)
     stored = Run.objects.of(project).filter(pk=run.pk).first()
     if stored is None:

@@ -91,6 +91,7 @@ def an_unbuilt(one: Unbuilt) -> Route:
     return key_door(one.scope, ok=dict.fromkeys(one.methods, 501), objects=lambda _: {"rest": "one"})
 
 
+A_RUN = {"agent": "support-desk", "input": "Where is order 1001?"}
 A_PASSWORD = "long-and-never-used-before"
 NEW_PASSWORD = {"new_password1": A_PASSWORD, "new_password2": A_PASSWORD}
 NEW_MEMBER = {"email": "new@example.com", "role": "viewer"}
@@ -191,6 +192,10 @@ MATRIX: dict[str, Route] = {
     "/api/v1/alerts/<str:alert_id>/acknowledge": api("manage", ok={"POST": 200}, objects=an_alert),
     "/api/v1/alerts/<str:alert_id>/resolve": api("manage", ok={"POST": 200}, objects=an_alert, data=A_VERDICT),
     "/api/v1/mttd": api(),
+    # runs: API
+    "/api/v1/runs": api({"GET": "read", "POST": "run"}, ok={"GET": 200, "POST": 201}, data=A_RUN),
+    "/api/v1/runs/<str:run_id>": api(objects=a_run),
+    "/api/v1/runs/<str:run_id>/cancel": api("run", ok={"POST": 200}, objects=a_run),
     # traces: API
     "/api/v1/traces": api({"GET": "read", "POST": "ingest"}, ok={"GET": 200, "POST": 200}, data=ONE_STEP),
     "/api/v1/traces/<trace:trace_id>": api(objects=a_trace),

@@ -18,6 +18,7 @@ from agentops.notify.services import notify
 from agentops.web import numbers
 from approvals import eligible, facts
 from approvals.digest import ArgumentsError, canonical, check_readable, digest_of
+from approvals.hidden import hidden_in
 from approvals.models import Approval, CallbackJob, Mode, ResumeJob, Status
 from approvals.news import announce, database_now
 from approvals.schemas import check_schema
@@ -50,6 +51,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     comment: str = ""
     arguments: dict[str, Any] | None = None  # to approve with other arguments than were asked for
+    is_edit: bool = False  # whoever sent them meant to change something
+    typed: str = ""  # where something is hidden in the action: its target, typed as it is shown
 
 
 @transaction.atomic
@@ -66,10 +69,12 @@ def decide(
     if given.digest != approval.digest:
         raise StaleDigestError(STALE)
     status = _status(given)
-    if status == Status.APPROVED and given.arguments not in (None, approval.action.parsed_arguments):
-        _edit(approval, given.arguments or {}, by, request)
+    if status == Status.APPROVED and (text := _other_arguments(approval, given)):
+        _edit(approval, text, by, request)
         if approval.mode == Mode.FOUR_EYES:
             return approval
+    if status == Status.APPROVED:
+        _check_typed(approval, given)
     changed = {"status": status, "decided_at": Now(), "decided_by": by.user, "comment": given.comment.strip()}
     if status == Status.APPROVED:
         changed["execute_by"] = database_now() + timedelta(seconds=approval.execute_within_s)
@@ -87,6 +92,30 @@ def _status(given: Given) -> Status:
     if status == Status.ANSWERED and not given.comment.strip():
         raise DecisionError("/comment", "an answer says something")
     return status
+
+
+def _other_arguments(approval: Approval, given: Given) -> str:
+    """Return the arguments that a person wrote instead, canonical; empty: none, or the same. Raises DecisionError."""
+    if given.arguments is None:
+        return ""
+    try:
+        text = canonical(given.arguments)
+        if text == approval.action.arguments and not given.is_edit:
+            return ""
+        if text == approval.action.arguments:
+            raise DecisionError("/arguments", "nothing is changed in them")
+        check_readable(given.arguments, text)
+        check_schema(given.arguments, approval.action.schema)
+    except ArgumentsError as error:
+        raise DecisionError("/arguments", str(error)) from None
+    return text
+
+
+def _check_typed(approval: Approval, given: Given) -> None:
+    """Ask for the target in letters where what is approved hides something. Raises DecisionError."""
+    hidden = hidden_in(approval.action)
+    if hidden and given.typed.split() != hidden.phrase.split():
+        raise DecisionError("/typed", f"something is hidden in it: type it as {hidden.phrase}")
 
 
 def refuse_if_over(approval: Approval) -> None:
@@ -120,17 +149,11 @@ def _change(approval: Approval, changed: dict[str, Any]) -> None:
     raise StaleDigestError(STALE)
 
 
-def _edit(approval: Approval, arguments: dict[str, Any], by: Membership, request: HttpRequest | None) -> None:
+def _edit(approval: Approval, text: str, by: Membership, request: HttpRequest | None) -> None:
     """Give the action other arguments and a new digest; whoever edited counts as who asked."""
     action = approval.action
-    if approval.mode == Mode.FOUR_EYES and not eligible.deciders(approval, edited_by=by.user_id).exists():
+    if approval.mode == Mode.FOUR_EYES and not eligible.deciders(approval, edited_by=by.user_id):
         raise eligible.NotAllowedError("Whoever edits the arguments may not approve them, and nobody else here may.")
-    try:
-        text = canonical(arguments)
-        check_readable(arguments, text)
-        check_schema(arguments, action.schema)
-    except ArgumentsError as error:
-        raise DecisionError("/arguments", str(error)) from None
     before = action.arguments
     action.arguments, action.edited_by = text, by.user
     action.proposed_arguments = action.proposed_arguments or before

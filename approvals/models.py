@@ -1,5 +1,6 @@
 """Policies, the actions that agents want to make, people's approvals of them, and the jobs a decision causes."""
 
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -167,6 +168,10 @@ class ApprovalQuerySet(ProjectScopedQuerySet["Approval"]):
         """Those that somebody may still decide."""
         return self.filter(status=Status.PENDING, expires_at__gt=Now())
 
+    def decided(self) -> Self:
+        """Those that needed a person and wait no longer, however that came."""
+        return self.filter(tier=Tier.HIGH, decided_at__isnull=False)
+
     def overdue(self) -> Self:
         """Those that nobody decided in time, and those that were approved and not used in time."""
         unused = Q(status=Status.APPROVED, used_at=None, execute_by__lte=Now())
@@ -227,6 +232,12 @@ class Approval(models.Model):
             # The lists, newest first, of all and of one status.
             models.Index(fields=["project", "-created_at", "-id"], name="approval_list"),
             models.Index(fields=["project", "status", "-created_at", "-id"], name="approval_list_by_status"),
+            # The page of what was decided, newest first.
+            models.Index(
+                fields=["project", "-decided_at", "-id"],
+                condition=Q(tier="high", decided_at__isnull=False),
+                name="approval_decided",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -234,6 +245,11 @@ class Approval(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("approvals:approval", args=[self.pk])
+
+    @property
+    def waited(self) -> timedelta | None:
+        """How long it took until it was decided, or ended otherwise."""
+        return max(self.decided_at - self.created_at, timedelta()) if self.decided_at else None
 
     @property
     def audit_ref(self) -> Ref:

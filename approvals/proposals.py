@@ -137,7 +137,7 @@ def _denial(approval: Approval) -> str:
         return "stopped: this trace was stopped, and its agent may do nothing more"
     if approval.tier == Tier.HIGH and approval.mode == Mode.DENY:
         return f"the policy {approval.policy_name} denies it always"
-    if approval.tier == Tier.HIGH and not eligible.deciders(approval).exists():
+    if approval.tier == Tier.HIGH and not eligible.deciders(approval):
         return "nobody in this project may approve it"
     return ""
 

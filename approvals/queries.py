@@ -1,10 +1,13 @@
 """Reads of this room that several callers need."""
 
 from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, Min, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from agentops.accounts.models import Project
@@ -31,6 +34,21 @@ def waiting_count(request: HttpRequest) -> tuple[int, str, str] | None:
 def queue(project: Project) -> "QuerySet[Approval]":
     """Return what waits, by deadline. One query."""
     return Approval.objects.of(project).waiting().whole().order_by("expires_at", "id")
+
+
+def waiting_sums(project: Project) -> dict[str, Any]:
+    """Return how many wait (`n`), and when the next one expires (`expires_at`, None: never). One query."""
+    return Approval.objects.of(project).waiting().aggregate(n=Count("id"), expires_at=Min("expires_at"))
+
+
+def decided(project: Project) -> "QuerySet[Approval]":
+    """Return what needed a person and waits no longer, for a keyset page by decided_at. One query."""
+    return Approval.objects.of(project).decided().whole()
+
+
+def decided_lately(project: Project) -> int:
+    """Count what waits no longer since 24 hours. One query."""
+    return Approval.objects.of(project).decided().filter(decided_at__gt=Now() - timedelta(hours=24)).count()
 
 
 def last_alike(approval: Approval) -> Approval | None:

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value, Window
+from django.db.models.functions import Coalesce, Now, RowNumber
 from django.http import Http404
 from django.urls import reverse
 
@@ -24,6 +24,7 @@ SLIM = (
     "input_tokens", "output_tokens", "context_tokens", "cost_usd", "output_size", "input_preview", "output_preview",
 )  # fmt: skip
 LAST = 2_147_483_647
+STEP_ORDER = ("place", "started_at", "end", "span_id")  # of the rows of in_step_order()
 WORDS_REACH = timedelta(days=7)
 
 
@@ -179,7 +180,7 @@ def in_step_order(trace: Trace) -> QuerySet[Span]:
             place=Coalesce("step_number", Value(LAST)),
             end=Coalesce("ended_at", Value(datetime.max.replace(tzinfo=UTC), output_field=models.DateTimeField())),
         )
-        .order_by("place", "started_at", "end", "span_id")
+        .order_by(*STEP_ORDER)
     )
 
 
@@ -187,6 +188,19 @@ def step_window(trace: Trace, start: int, length: int) -> list[Step]:
     """Return `length` steps from place `start` on, without bodies. One query, in one partition."""
     spans = in_step_order(trace).only(*SLIM)[start : start + length]
     return [Step(span, start + i, trace) for i, span in enumerate(spans)]
+
+
+def last_steps(trace: Trace, length: int, *, until: datetime | None = None) -> list[Step]:
+    """Return the last steps of a trace, of those received until a moment where one is given. One query.
+
+    Their places are counted among those steps.
+    """
+    rows = in_step_order(trace)
+    if until is not None:
+        rows = rows.filter(received_at__lte=until)
+    places = Window(RowNumber(), order_by=STEP_ORDER)
+    spans = list(rows.annotate(at=places).only(*SLIM).reverse()[:length])
+    return [Step(span, span.at - 1, trace) for span in reversed(spans)]
 
 
 def full_steps(trace: Trace, start: int, length: int) -> list[Step]:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 from agentops.accounts.models import ApiKey
 from agentops.accounts.request import ProjectRequest
 from agentops.web.pages import render_page
+from approvals import queries as approvals_queries
 from traces import queries
 from traces.alerts import mttd
 from traces.alerts import queries as alert_queries
@@ -25,7 +26,7 @@ HOURS = 24
 def overview(request: ProjectRequest) -> HttpResponse:
     """Show what runs now, what needs a person and how the last hours went.
 
-    Eleven queries; the start page while there is no trace at all.
+    Twelve queries; the start page while there is no trace at all.
     """
     if not Trace.objects.of(request.project).exists():
         return start(request)
@@ -43,6 +44,7 @@ def overview(request: ProjectRequest) -> HttpResponse:
         "live": queries.newest(request.project, TraceFilters(status=TraceStatus.RUNNING), ROWS),
         "failed": queries.newest(request.project, TraceFilters(status=TraceStatus.ERROR, since=since), ROWS),
         "agents": queries.busiest(request.project, since, ROWS),
+        "asked": approvals_queries.waiting_sums(request.project),
         **_alerts(request, since, until),
     }
     return render_page(request, "console/overview.html", context, partial="now")

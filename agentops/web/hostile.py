@@ -8,6 +8,7 @@ combining marks are bounded, and what is cut says so. Everything here takes line
 import re
 from dataclasses import dataclass
 from functools import cache
+from html import unescape
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString
@@ -19,6 +20,9 @@ BLOCK_LIMIT = 65_536  # characters of one text on a page; the whole is in the ex
 MAX_CHIPS = 2_000
 MARKS_IN_A_ROW = 4
 LONGEST_WORD = 200  # a longer one is marked as a whole, not letter by letter
+_MIXED = 'class="mixed-script"'  # what is escaped has no such quotes
+_FOREIGN = re.compile(r'<b title="(U\+[0-9A-F]+) [^>]*>[^<]*</b>')
+_TAG = re.compile(r"<[^>]*>")
 _PLAIN = re.compile(r"[\n\t\x20-\x7e]*")
 # A line end that is no overwrite; a terminal's colour, cursor, link, clipboard and title commands.
 _TERMINAL = re.compile(r"\r\n|\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b[\]PX^_@-Z\\]")
@@ -36,6 +40,16 @@ class Revealed:
     @property
     def is_cut(self) -> bool:
         return self.shown < self.total
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Say whether something was hidden in it, or some letters pass for others."""
+        return self.chips > 0 or _MIXED in self.html
+
+    @property
+    def spelled(self) -> str:
+        """Return it as text that can be typed: whatever is not what it looks like by its number, `prodU+200B-db`."""
+        return unescape(_TAG.sub("", _FOREIGN.sub(r"\1", self.html)))
 
 
 def reveal(text: str, limit: int | None = None) -> Revealed:

@@ -5,6 +5,8 @@ import "./menus.js";
 import "./dialog.js";
 import "./copy.js";
 import "./time.js";
+import "./countdown.js";
+import "./decide.js";
 import "./live.js";
 import "./pulse.js";
 import "./new-rows.js";

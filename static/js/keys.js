@@ -56,8 +56,9 @@ document.addEventListener("keydown", (event) => {
   const inChord = Date.now() - chord < CHORD_MS;
   chord = 0;
   if (inChord && ROOMS[event.key]) return go(event.key);
+  const focused = document.querySelector(`[data-focus-key="${CSS.escape(event.key)}"]`);
   const own = document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not(input)`);
-  const action = own ? () => own.click() : ACTIONS[event.key];
+  const action = focused ? () => focused.focus() : own ? () => own.click() : ACTIONS[event.key];
   if (!action) return;
   event.preventDefault();
   action();

@@ -1,6 +1,6 @@
 /* One stream a browser: the tab that holds the lock listens, the others hear it through a channel.
    Sends `traces-stored` to the body, at most twice a second, with {traces, sessions, steps}; `feed-changed`;
-   `alerts-changed`; `runs-changed`; and `live-state`. */
+   `alerts-changed`, `approvals-changed` and `runs-changed` with {ids}, as far as they are known; and `live-state`. */
 const SOURCE = "/stream";
 const QUIET_MS = 500;
 const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
@@ -28,12 +28,16 @@ function stored(message) {
 
 /* Twice a second at most, and always once more after the last of a burst. */
 const due = new Map();
-function changed(what) {
-  if (due.has(what)) return;
-  due.set(what, setTimeout(() => {
-    due.delete(what);
-    document.body.dispatchEvent(new CustomEvent(`${what}-changed`, { bubbles: true }));
-  }, QUIET_MS));
+function changed(what, id) {
+  if (!due.has(what)) {
+    due.set(what, new Set());
+    setTimeout(() => {
+      const ids = [...due.get(what)];
+      due.delete(what);
+      document.body.dispatchEvent(new CustomEvent(`${what}-changed`, { detail: { ids }, bubbles: true }));
+    }, QUIET_MS);
+  }
+  if (id) due.get(what).add(id);
 }
 
 function heard({ kind, message }) {
@@ -41,7 +45,9 @@ function heard({ kind, message }) {
   /* What happened while nobody listened is unknown: the lists read themselves again. */
   if (kind === "hello" || kind === "connected") stored({ steps: 0 });
   if (kind === "hello" || kind === "connected" || kind === "feed") document.body.dispatchEvent(new CustomEvent("feed-changed", { bubbles: true }));
-  for (const what of ["alerts", "runs"]) if (kind === "hello" || kind === "connected" || kind === what) changed(what);
+  for (const what of ["alerts", "approvals", "runs"]) {
+    if (kind === "hello" || kind === "connected" || kind === what) changed(what, message.approval);
+  }
   if (kind !== "stored") document.body.dispatchEvent(new CustomEvent("live-state", { detail: { kind, ...message }, bubbles: true }));
 }
 
@@ -66,6 +72,7 @@ function listen() {
     source.addEventListener("hello", (event) => tell("hello", parsed(event)));
     source.addEventListener("stored", (event) => tell("stored", parsed(event)));
     source.addEventListener("alerts", (event) => tell("alerts", parsed(event)));
+    source.addEventListener("approvals", (event) => tell("approvals", parsed(event)));
     source.addEventListener("runs", (event) => tell("runs", parsed(event)));
     source.addEventListener("feed", (event) => tell("feed", parsed(event)));
     source.addEventListener("error", () => { source.close(); ended(); });

@@ -2,9 +2,9 @@
 const KEY = "agentops-list";
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest(".row-link");
-  if (!link) return;
-  const links = [...link.closest("tbody").querySelectorAll(".row-link")].map((other) => other.pathname);
+  const row = event.target.closest("a") && event.target.closest("tr:has(.row-link)");
+  if (!row) return;
+  const links = [...row.closest("tbody").querySelectorAll(".row-link")].map((other) => other.pathname);
   sessionStorage.setItem(KEY, JSON.stringify(links));
 });
 

@@ -1,6 +1,7 @@
 /* Live lists. Rows that are there are refreshed in place; new ones wait under "6 new traces. Show", so that nothing
    moves under the reader. A list is <tbody id data-live="trace" data-live-url="…"> whose rows have ids; its banner is
-   the element whose id is the list's and `-new`. */
+   the element whose id is the list's and `-new`. With data-live-ordered its order is the server's: new rows come to
+   their places, at once where nothing is there to be read. */
 const WAIT_MS = 2000;
 const lists = new Map();
 
@@ -33,7 +34,18 @@ async function refresh(list, state) {
   }
   strike(list, page);
   state.fresh = fresh;
-  announce(list, state);
+  state.page = page;
+  count(page);
+  if ("liveOrdered" in list.dataset && !list.querySelector("tr[id]:not([data-gone])")) show(list);
+  else announce(list, state);
+}
+
+/* A hidden row carries how many there are of what: the words that name it are kept right. */
+function count(page) {
+  const counts = page.find((row) => "counts" in row.dataset)?.dataset ?? {};
+  for (const [name, n] of Object.entries(counts)) {
+    for (const words of document.querySelectorAll(`[data-count="${name}"]`)) words.textContent = n;
+  }
 }
 
 function replace(shown, row) {
@@ -55,16 +67,19 @@ function announce(list, state) {
 export function show(list) {
   const state = lists.get(list);
   if (!state?.fresh.length) return;
-  const rows = state.fresh.filter((row) => !document.getElementById(row.id));
-  list.prepend(...rows);
+  const isOrdered = "liveOrdered" in list.dataset;
+  const rows = isOrdered ? state.page : state.fresh.filter((row) => !document.getElementById(row.id));
+  if (isOrdered) list.replaceChildren(...rows);
+  else list.prepend(...rows);
   for (const row of rows) window.htmx?.process(row);
   document.getElementById(`${list.id}-empty`)?.remove();
   state.fresh = [];
   announce(list, state);
+  document.body.dispatchEvent(new CustomEvent("live-rows"));
   list.querySelector("a")?.focus({ preventScroll: true });
 }
 
-for (const news of ["traces-stored", "alerts-changed", "runs-changed"]) document.body.addEventListener(news, () => {
+for (const news of ["traces-stored", "alerts-changed", "approvals-changed", "runs-changed"]) document.body.addEventListener(news, () => {
   for (const list of document.querySelectorAll("[data-live]")) {
     if ((list.dataset.liveEvent ?? "traces-stored") !== news) continue;
     const state = lists.get(list) ?? { fresh: [], timer: null };

@@ -54,7 +54,7 @@ def test_pages_cost_the_same_however_much_they_show(
             "/mttd": 2,
             f"/traces/loop {rows} 1": 5,
             "/traces": 4,
-            "/": 11,
+            "/": 12,
         }.items():
             with django_assert_num_queries(SIGNED_IN + len(counters) + cost):
                 page(client, path)

@@ -24,6 +24,22 @@ def traced(text: object, limit: int = LINE_LIMIT) -> SafeString:
 
 
 @register.simple_tag
+def traced_value(value: object) -> SafeString:
+    """Draw one value of JSON within a table: text in quotes with its line ends, anything else as JSON."""
+    shown, quote = (reveal(value, BLOCK_LIMIT), '"') if isinstance(value, str) else (reveal_json(as_json(value)), "")
+    if value is None:
+        shown = reveal("null")
+    cut = f"Cut: {shown.shown:,} of {shown.total:,} characters are shown."
+    return format_html(
+        '<bdi class="traced value" hx-disable>{}{}{}</bdi>{}',
+        quote,
+        shown.html,
+        quote,
+        format_html('<p class="cut-note">{}</p>', cut) if shown.is_cut else "",
+    )
+
+
+@register.simple_tag
 def traced_block(text: object, limit: int = BLOCK_LIMIT, total: int | None = None) -> SafeString:
     """Draw outside text as a block. `total` is its size before storage cut it."""
     return _block(reveal("" if text is None else str(text), limit), total)

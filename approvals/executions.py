@@ -103,7 +103,7 @@ def _locked(approval_id: UUID) -> Approval:
 
 
 def _require_usable(approval: Approval, definition_hash: str) -> None:
-    if approval.status != Status.APPROVED:
+    if approval.status != Status.APPROVED or approval.used_at is not None:
         raise NotApprovedError(approval)
     if Approval.objects.overdue().filter(pk=approval.pk).exists():
         raise StaleError("It was approved, and not used in time.")

@@ -104,7 +104,8 @@ def _action(project: Project, proposal: Proposal, *, is_read: bool) -> Action:
 
 def _approval(action: Action, policy: Policy | None, tier: Tier, proposal: Proposal) -> Approval:
     rules = policy or Policy()
-    wait_s = min(proposal.expires_in_s or rules.decide_within_s, LONGEST_TO_DECIDE_S)
+    longest_s = policy.decide_within_s if policy else LONGEST_TO_DECIDE_S  # an agent may wait for less, not for more
+    wait_s = min(proposal.expires_in_s or rules.decide_within_s, longest_s)
     return Approval(
         project=action.project,
         action=action,

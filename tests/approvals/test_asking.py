@@ -136,3 +136,12 @@ def test_an_operator_is_no_approver():
     make_membership(project, Role.OPERATOR)
     make_membership(project, Role.ADMIN)
     assert propose(project).status == "denied"
+
+
+def test_an_agent_may_wait_for_less_than_the_policy_says_and_not_for_more():
+    project = make_project()
+    make_approver(project)
+    make_policy(project, decide_within_s=600)
+    waits = [propose(project, expires_in_s=asked) for asked in (60, 6_000, None)]
+    seconds = [(one.expires_at - one.created_at).total_seconds() for one in waits]
+    assert seconds == pytest.approx([60, 600, 600], abs=5)

@@ -70,6 +70,8 @@ def test_a_claim_is_granted_once_and_again_only_to_its_own_key():
     assert services.claim(approval, key="one") == granted
     with pytest.raises(services.ClaimedError):
         services.claim(approval, key="two")
+    with pytest.raises(services.NotApprovedError):
+        services.consume(approval.pk, definition_hash="")
     Action.objects.update(claimed_at=Now() - timedelta(minutes=11))
     with pytest.raises(services.ClaimedError):
         services.claim(approval, key="one")

@@ -9,7 +9,8 @@ import pytest
 from tests.instance import Instance
 from tests.prepared import prepared_instance
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
+DEFAULT_ROUNDS = 3
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", DEFAULT_ROUNDS))
 FIRST_SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**6)))
 
 

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from agentops.accounts.urls import sign_in_urlpatterns
+from traces.api.urls import otlp_urlpatterns
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *sign_in_urlpatterns,
@@ -16,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("traces.api.urls")),
     path("api/v1/", include("approvals.api_urls")),
     path("api/v1/", include("agentops.runtime.api_urls")),
+    *otlp_urlpatterns,
 ]
 
 handler400 = "agentops.web.errors.bad_request"

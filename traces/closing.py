@@ -6,7 +6,7 @@ from django.db import connection, transaction
 
 AT_ONCE = 200  # traces closed by one tick
 
-# How its last step went, in step order, is all that is known about the end of such a run.
+# How its last step went, in step order, is all that is known about the end of such a run; a root says it of itself.
 _CLOSE = """
 UPDATE traces_trace t SET
     status = CASE WHEN (
@@ -16,6 +16,10 @@ UPDATE traces_trace t SET
         ORDER BY coalesce(s.step_number, 2147483647) DESC, s.started_at DESC,
             coalesce(s.ended_at, 'infinity') DESC, s.span_id DESC
         LIMIT 1
+    ) OR EXISTS (
+        SELECT FROM traces_span r
+        WHERE t.root_ended_at IS NOT NULL AND r.project_id = t.project_id AND r.trace_day = t.trace_day
+            AND r.trace_ref_id = t.id AND r.parent_span_id IS NULL AND r.event_type IS NULL AND r.is_error
     ) THEN 'error' ELSE 'ok' END,
     closed_at = now()
 WHERE t.id IN (

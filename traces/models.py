@@ -84,6 +84,7 @@ class Trace(models.Model):
     closes_at = models.DateTimeField(null=True)  # a running trace is closed then, unless steps arrive
     closed_at = models.DateTimeField(null=True)
     stopped_at = models.DateTimeField(null=True)
+    root_ended_at = models.DateTimeField(null=True)  # of the span without a parent, where the sender has such
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     received_at = models.DateTimeField(db_default=Now())

@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from agentops.accounts.authenticate import KeyRefusedError
 from agentops.accounts.policy import View, request_has_scope
-from agentops.web.problems import problem
+from agentops.web.problems import UNAVAILABLE, problem, unavailable
 
 Refuse = Callable[[HttpRequest, int, str], HttpResponseBase]
 
@@ -50,6 +50,12 @@ def key_door(scope: str, *, refuse: Refuse = refuse_with_problem) -> Callable[[V
         return door
 
     return decorate
+
+
+def unavailable_at(view: View, request: HttpRequest) -> HttpResponseBase:
+    """Say in the words of the view that the database is away."""
+    refuse: Refuse = getattr(view, "refuse", refuse_with_problem)
+    return unavailable() if refuse is refuse_with_problem else refuse(request, 503, UNAVAILABLE)
 
 
 def refusal_of(view: View, request: HttpRequest, error: KeyRefusedError) -> HttpResponseBase:

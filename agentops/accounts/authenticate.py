@@ -3,6 +3,7 @@
 import hmac
 import threading
 import time
+from base64 import b64decode
 from datetime import timedelta
 from urllib.parse import unquote_plus
 
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 CACHED_S = 3.0  # a revoked key is refused by every process within 5 s
 CACHED_KEYS = 1_000
 USED_EVERY_S = 60.0
+BASIC_PATHS = ("/v1/", "/api/public/otel/")
 _NO_KEY = bytes(32)
 
 
@@ -80,8 +82,19 @@ def shown_token(request: HttpRequest) -> str | None:
     if "," in authorization and authorization.lower().count("bearer ") > 1:
         raise KeyRefusedError(400, "Send one Authorization header.")
     scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
     # Another scheme is no key of ours: a proxy in front may ask people for Basic credentials.
-    return token.strip() if scheme.lower() == "bearer" else None
+    return _key_in_basic(token) if scheme.lower() == "basic" and request.path_info.startswith(BASIC_PATHS) else None
+
+
+def _key_in_basic(credentials: str) -> str | None:
+    """Return the key among Basic credentials, the only ones that some OTLP clients send; None when it is no key."""
+    try:
+        user, _, password = b64decode(credentials, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return next((one for one in (password, user) if SHAPE.fullmatch(one)), None)
 
 
 def forget_verified() -> None:

@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.utils.deprecation import MiddlewareMixin
 
-from agentops.accounts.access import refusal_of
+from agentops.accounts.access import refusal_of, unavailable_at
 from agentops.accounts.authenticate import KeyRefusedError, authenticate, shown_token
 from agentops.accounts.models import Membership
 from agentops.accounts.policy import View
@@ -45,7 +45,7 @@ class ProjectMiddleware(MiddlewareMixin):
             return refusal_of(view, request, error)
         except (OperationalError, InterfaceError):
             if is_machine(request):
-                return unavailable()
+                return unavailable_at(view, request)
             raise
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

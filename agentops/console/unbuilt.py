@@ -19,10 +19,6 @@ class Unbuilt(NamedTuple):
 
 
 UNBUILT = [
-    Unbuilt("v1/traces", "ingest"),
-    Unbuilt("v1/logs", "ingest"),
-    Unbuilt("v1/metrics", "ingest"),
-    Unbuilt("api/public/otel/v1/traces", "ingest"),
     Unbuilt("api/v1/drills", "manage"),
     Unbuilt("metrics", "read", ("GET",)),
 ]

@@ -15,6 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 MACHINE_PATHS = ("/api/", "/v1/", "/healthz/", "/metrics")
 PAGES_AMONG_THEM = ("/api/docs",)
 NOT_FOUND = "Nothing is here."
+UNAVAILABLE = "The database does not answer; try again."
 
 
 def is_machine(request: HttpRequest) -> bool:
@@ -46,7 +47,7 @@ def problem(
     return response
 
 
-def unavailable(detail: str = "The database does not answer; try again.") -> JsonResponse:
+def unavailable(detail: str = UNAVAILABLE) -> JsonResponse:
     return problem(503, detail=detail, headers={"Retry-After": "2"})
 
 

@@ -196,6 +196,11 @@ MATRIX: dict[str, Route] = {
     "/api/v1/runs": api({"GET": "read", "POST": "run"}, ok={"GET": 200, "POST": 201}, data=A_RUN),
     "/api/v1/runs/<str:run_id>": api(objects=a_run),
     "/api/v1/runs/<str:run_id>/cancel": api("run", ok={"POST": 200}, objects=a_run),
+    # OTLP
+    "/v1/traces": key_door("ingest", ok={"POST": 200}),
+    "/v1/logs": key_door("ingest", ok={"POST": 200}),
+    "/v1/metrics": key_door("ingest", ok={"POST": 200}),
+    "/api/public/otel/v1/traces": key_door("ingest", ok={"POST": 200}),
     # traces: API
     "/api/v1/traces": api({"GET": "read", "POST": "ingest"}, ok={"GET": 200, "POST": 200}, data=ONE_STEP),
     "/api/v1/traces/<trace:trace_id>": api(objects=a_trace),

@@ -1,13 +1,19 @@
-"""Addresses under /api/v1/."""
+"""Addresses under /api/v1/, and those where OTLP is spoken."""
 
 from django.urls import path
 
 from traces import addresses
-from traces.api import alerts, read
+from traces.api import alerts, otlp, read
 
 addresses.register()
 
 app_name = "traces-api"
+otlp_urlpatterns = [
+    path("v1/traces", otlp.post_traces),
+    path("v1/logs", otlp.post_logs),
+    path("v1/metrics", otlp.post_metrics),
+    path("api/public/otel/v1/traces", otlp.post_traces),
+]
 urlpatterns = [
     path("traces", read.TraceList.as_view(), name="traces"),
     # In this order a step is found whatever its id ends in.

@@ -77,6 +77,8 @@ class TraceRecord(msgspec.Struct, kw_only=True):
     release: str = ""
     status: str = ""  # "running", "ok" or "error", as said by the sender
     status_items: list[str] = []  # said by items that opened or closed the trace without a step
+    service: str = ""  # the agent's name until a span says another
+    root_ended_at: datetime | None = None  # when the span without a parent ended
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from traces.ingest.record import SpanRecord, TraceRecord
 from traces.ingest.upsert import TraceRow
 
 QUIET_S = 600  # a running trace is closed after so long without a step
+AFTER_ROOT_S = 30  # and after so long when its root has ended: what comes late has come by then
 MAX_TOOLS = 100  # different tool names kept on a trace's row
 
 
@@ -84,6 +85,9 @@ class Sums:
             stride,
             self.about.status,
             self.arrivals,
+            self.about.root_ended_at,
+            self.about.service and self.about.agent,
+            self.about.service,
         )
 
 
@@ -108,7 +112,7 @@ def _mark(span: SpanRecord) -> str:
 
 
 # A status that was said stays until another is said. Steps that come after a trace was closed by silence reopen it;
-# its `closes_at` tells: null where the sender closed it.
+# its `closes_at` tells: null where the sender closed it. An agent's name takes the place of its service's.
 _APPLY = """
 UPDATE traces_trace t SET
     arrivals = v.arrivals,
@@ -136,13 +140,17 @@ UPDATE traces_trace t SET
         ELSE t.closed_at END,
     closes_at = CASE WHEN v.status IN ('ok', 'error') THEN NULL
         WHEN v.status = '' AND t.closes_at IS NULL AND t.closed_at IS NOT NULL THEN NULL
-        ELSE now() + make_interval(secs => %(quiet_s)s) END
+        WHEN v.root_ended_at IS NOT NULL OR t.root_ended_at IS NOT NULL
+            THEN now() + make_interval(secs => %(after_root_s)s)
+        ELSE now() + make_interval(secs => %(quiet_s)s) END,
+    root_ended_at = greatest(t.root_ended_at, v.root_ended_at),
+    agent = CASE WHEN v.agent <> '' AND t.agent = v.service THEN v.agent ELSE t.agent END
 FROM unnest(
     %(c0)s::uuid[], %(c1)s::int[], %(c2)s::int[], %(c3)s::int[], %(c4)s::bigint[], %(c5)s::bigint[], %(c6)s::bigint[],
     %(c7)s::numeric[], %(c8)s::timestamptz[], %(c9)s::timestamptz[], %(c10)s::text[], %(c11)s::jsonb[], %(c12)s::text[],
-    %(c13)s::int[], %(c14)s::text[], %(c15)s::int[]
+    %(c13)s::int[], %(c14)s::text[], %(c15)s::int[], %(c16)s::timestamptz[], %(c17)s::text[], %(c18)s::text[]
 ) AS v (id, spans, steps, errors, input_tokens, output_tokens, cached_tokens, cost_usd, started_at, ended_at, model,
-        tools, shape, stride, status, arrivals)
+        tools, shape, stride, status, arrivals, root_ended_at, agent, service)
 WHERE t.id = v.id
 """
 
@@ -154,4 +162,4 @@ def apply(sums: Iterable[Sums]) -> None:
         return
     sent: dict[str, Any] = {f"c{i}": list(column) for i, column in enumerate(columns)}
     with connection.cursor() as cursor:
-        cursor.execute(_APPLY, {**sent, "quiet_s": QUIET_S, "max_tools": MAX_TOOLS})
+        cursor.execute(_APPLY, {**sent, "quiet_s": QUIET_S, "after_root_s": AFTER_ROOT_S, "max_tools": MAX_TOOLS})

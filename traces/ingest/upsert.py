@@ -103,7 +103,7 @@ def upsert_traces(
         "sessions": [sessions.get(about.session_id) for about in traces],
         "names": [about.name for about in traces],
         "previews": [about.preview for about in traces],
-        "agents": [about.agent or origin.agent for about in traces],
+        "agents": [about.agent or about.service or origin.agent for about in traces],
         "users": [about.user for about in traces],
         "environments": [about.environment for about in traces],
         "releases": [about.release for about in traces],

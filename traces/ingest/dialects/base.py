@@ -1,0 +1,169 @@
+"""What a dialect is, and the readings that all of them share."""
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from traces.ingest.clean import clean, is_deeper
+from traces.ingest.otlp_span import Attributes, Scope, WireSpan
+
+TOOL, MODEL, GATE, ERROR = "tool_call", "model_response", "human_gate", "error"
+MAX_NESTING = 200  # of JSON within a text; as deep as the native door reads
+
+
+class Call(msgspec.Struct, gc=False):
+    """A call that a model asked for in its answer, or that the next request tells of."""
+
+    id: str
+    name: str = ""
+    arguments: Any = None
+
+
+class Result(msgspec.Struct, gc=False):
+    """What came back for a call, as the model was told."""
+
+    id: str
+    value: Any = None
+
+
+class Reading(msgspec.Struct, kw_only=True):
+    """What one span says; the names are those of the columns and of the trace."""
+
+    event_type: str | None = None
+    tool_name: str | None = None
+    call_id: str | None = None  # of the tool call, or of the model's response: the provider's own id
+    arguments: Any = None
+    result: Any = None
+    text: str | None = None
+    thinking: str | None = None
+    preview: str | None = None  # what a person asked
+    model: str | None = None
+    input_tokens: int | None = None  # with those read from and written to a cache
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost_usd: float | None = None
+    agent: str | None = None
+    decision: str | None = None
+    error: str | None = None
+    session: str | None = None
+    user: str | None = None
+    environment: str | None = None
+    release: str | None = None
+    tools: list[dict[str, Any]] | None = None
+    calls: list[Call] = []
+    results: list[Result] = []
+    told: list[Call] = []  # the calls that `results` answer
+    is_echo: bool = False  # a client library's own record of a request that another span may tell of as well
+
+
+class Dialect:
+    """Base of dialects: a subclass reads the spans that it matches; the first that matches reads."""
+
+    order: ClassVar[int]  # the more special, the lower
+    name: ClassVar[str]
+
+    def matches(self, scope: Scope, attributes: Attributes) -> bool:
+        raise NotImplementedError
+
+    def read(self, span: WireSpan) -> Reading:
+        raise NotImplementedError
+
+
+@cache
+def all_dialects() -> tuple[Dialect, ...]:
+    """Return one of each dialect in this folder, the most special first."""
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{found.name}")
+    return tuple(sorted((kind() for kind in _concrete(Dialect)), key=lambda one: (one.order, one.name)))
+
+
+def _concrete(kind: type[Dialect]) -> list[type[Dialect]]:
+    below = [each for one in kind.__subclasses__() for each in _concrete(one)]
+    return [*below, kind] if "order" in vars(kind) else below
+
+
+def dialect_of(scope: Scope, attributes: Attributes) -> Dialect:
+    return next(one for one in all_dialects() if one.matches(scope, attributes))
+
+
+def first(attributes: Attributes, *keys: str) -> Any:
+    """Return the first value that is there."""
+    for key in keys:
+        value = attributes.get(key)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def text(attributes: Attributes, *keys: str) -> str | None:
+    """Return the first value that is there as text; never what a scrubber left of it."""
+    value = first(attributes, *keys)
+    if value is None or (isinstance(value, str) and value.startswith("[Scrubbed due to")):
+        return None
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def count(attributes: Attributes, *keys: str) -> int | None:
+    """Return the first value that is a number of tokens."""
+    for key in keys:
+        value = attributes.get(key)
+        if value is None:
+            continue
+        try:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        if 0 <= number <= 2_147_483_647:
+            return number
+    return None
+
+
+def amount(attributes: Attributes, *keys: str) -> float | None:
+    """Return the first value that is a sum of money."""
+    for key in keys:
+        try:
+            value = float(attributes[key])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if 0 <= value <= 1_000_000:
+            return value
+    return None
+
+
+def parsed(value: Any) -> Any:
+    """Return what a text of JSON says, where it is an object or a list; anything else as it is."""
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
+    return decoded(value)
+
+
+def decoded(value: str) -> Any:
+    """Return what a text of JSON says; the text itself where it is none, or nested too deeply."""
+    try:
+        found = msgspec.json.decode(value)
+        if value.count("{") + value.count("[") > MAX_NESTING and is_deeper(found, MAX_NESTING):
+            return value
+        return clean(found) if "\\u0000" in value else found
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return value
+
+
+def schemas(offered: Any) -> list[dict[str, Any]] | None:
+    """Return tools as the product knows them from any of the shapes that providers give them."""
+    found = []
+    for one in offered if isinstance(offered, list) else []:
+        tool = parsed(one)
+        if isinstance(tool, dict) and isinstance(tool.get("function"), dict):
+            tool = tool["function"]
+        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str) or not tool["name"]:
+            continue
+        schema = next((tool[key] for key in SCHEMA_KEYS if isinstance(tool.get(key), dict)), None)
+        found.append({"name": tool["name"][:200]} | ({"schema": schema} if schema is not None else {}))
+    return found or None
+
+
+SCHEMA_KEYS = ("input_schema", "parameters", "inputSchema", "parameters_json_schema", "schema")

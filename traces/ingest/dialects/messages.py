@@ -1,0 +1,118 @@
+"""What conversations say, in the shapes that clients send them: answers, thoughts, calls, and results of calls."""
+
+from typing import Any
+
+import msgspec
+
+from traces.ingest.dialects.base import Call, Reading, Result, parsed
+
+TEXTS, THOUGHTS = {"text", "output_text"}, {"reasoning", "thinking"}
+CALLS = {"tool_call", "tool_use", "tool-call", "function_call", "server_tool_call"}
+RESULTS = {"tool_call_response", "tool_result", "tool-result", "function_call_output", "server_tool_call_response"}
+
+
+class Said(msgspec.Struct):
+    """One message, taken apart."""
+
+    role: str
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[Call] = []
+    results: list[Result] = []
+
+
+def conversation(value: Any) -> list[Said]:
+    """Return the messages of a list, or of the JSON of one; what is no message is left out."""
+    found = parsed(value)
+    found = [found] if isinstance(found, dict) else found
+    return [_said(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def note_answer(reading: Reading, messages: list[Said]) -> None:
+    """Take text, thoughts and calls from what a model answered."""
+    reading.text = "\n\n".join(text for one in messages for text in one.texts) or reading.text
+    reading.thinking = "\n\n".join(text for one in messages for text in one.thoughts) or reading.thinking
+    reading.calls = [call for one in messages for call in one.calls] or reading.calls
+
+
+def note_request(reading: Reading, messages: list[Said]) -> None:
+    """Take the results that are new in a request: those after the last answer. The rest is history, told before."""
+    for said in reversed(messages):
+        if said.role in {"assistant", "model"} or said.calls:
+            answered = {result.id for result in reading.results}
+            reading.told = [call for call in said.calls if call.id in answered]
+            break
+        reading.results = [*said.results, *reading.results]
+    asked = (text for said in messages if said.role == "user" for text in said.texts)
+    reading.preview = next(asked, None) or reading.preview
+
+
+def _said(message: dict[str, Any]) -> Said:
+    said = Said(str(message.get("role") or message.get("type") or ""))
+    parts = message.get("parts")
+    if parts is None:
+        parts = message.get("content")
+    call_id = message.get("tool_call_id")
+    if said.role == "tool" and isinstance(call_id, str):
+        said.results = [Result(call_id, parts)]
+        return said
+    if isinstance(parts, str):
+        said.texts = [parts] if parts else []
+    elif isinstance(parts, list):
+        for part in parts:
+            _add_part(said, part)
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else []:
+        _add_call(said, call)
+    return said
+
+
+def _add_part(said: Said, part: Any) -> None:
+    if isinstance(part, str):
+        said.texts = [*said.texts, part]
+        return
+    if not isinstance(part, dict):
+        return
+    kind = str(part.get("type"))
+    if kind in TEXTS:
+        said.texts = [*said.texts, *_strings(part, "content", "text")]
+    elif kind in THOUGHTS:
+        said.thoughts = [*said.thoughts, *_strings(part, "content", "text", "thinking", "reasoning")]
+    elif kind in CALLS:
+        _add_call(said, part)
+    elif kind in RESULTS:
+        call_id = _string(part, "id", "tool_use_id", "toolCallId", "call_id")
+        value = next((part[key] for key in ("response", "result", "content", "output") if key in part), None)
+        if call_id:
+            said.results = [*said.results, Result(call_id, _plain(value))]
+
+
+def _add_call(said: Said, call: Any) -> None:
+    if not isinstance(call, dict):
+        return
+    inner = call.get("function")
+    function = inner if isinstance(inner, dict) else call
+    name = _string(function, "name", "toolName") or _string(call, "name", "toolName")
+    call_id = _string(call, "id", "toolCallId", "tool_call_id", "call_id")
+    values = (function.get(key) for key in ("arguments", "input", "args"))
+    arguments = next((value for value in values if value is not None), None)
+    if name and call_id:
+        said.calls = [*said.calls, Call(call_id, name, parsed(arguments))]
+
+
+def _plain(value: Any) -> Any:
+    """Return a result without the wrapping of a single text."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and value[0].get("type") == "text":
+        return value[0].get("text", value[0].get("content"))
+    if isinstance(value, dict) and value.get("type") in ("text", "json") and "value" in value:
+        return value["value"]
+    return value
+
+
+def _strings(part: dict[str, Any], *keys: str) -> list[str]:
+    found = _string(part, *keys)
+    return [found] if found else []
+
+
+def _string(part: dict[str, Any], *keys: str) -> str:
+    return next((part[key] for key in keys if isinstance(part.get(key), str) and part[key]), "")

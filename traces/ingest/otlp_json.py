@@ -1,0 +1,230 @@
+"""OTLP in JSON: as the specification has it, and as clients get it wrong (base64 ids, snake_case, numbers as text)."""
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from traces.ingest.clean import REPLACEMENT, repair_json
+from traces.ingest.native import decode_repaired
+from traces.ingest.otlp_json_model import (
+    AnyValueIn,
+    EventIn,
+    GroupIn,
+    LinkIn,
+    LogIn,
+    Number,
+    PairIn,
+    RequestIn,
+    ScopeIn,
+    ScopePartIn,
+    SpanIn,
+    StatusIn,
+)
+from traces.ingest.otlp_span import (
+    MAX_DEPTH,
+    MAX_PER_SPAN,
+    SPAN_ID_BYTES,
+    TRACE_ID_BYTES,
+    Attributes,
+    BadSpanError,
+    Cleaner,
+    Event,
+    Scope,
+    UnreadableError,
+    WireSpan,
+    parent_id,
+    span_id,
+    trace_id,
+)
+
+_SNAKE = re.compile(
+    rb'"((?:resource|scope)_(?:spans|logs)|log_records|(?:trace|span|parent_span)_id|(?:start_|end_|observed_)?time_unix_nano'
+    rb"|dropped_(?:attributes|events|links)_count|(?:string|bool|int|double|array|kvlist|bytes)_value"
+    rb'|severity_(?:number|text)|event_name)"(?=\s*:)'
+)
+
+_requests = msgspec.json.Decoder(RequestIn)
+_spans = msgspec.json.Decoder(SpanIn)
+_logs = msgspec.json.Decoder(LogIn)
+
+KINDS = {"SPAN_KIND_INTERNAL": 1, "SPAN_KIND_SERVER": 2, "SPAN_KIND_CLIENT": 3, "SPAN_KIND_PRODUCER": 4,
+         "SPAN_KIND_CONSUMER": 5}  # fmt: skip
+STATUSES = {"STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+
+
+def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
+    """Yield each span of the request, or why it cannot be kept. Raises UnreadableError."""
+    request = _decode(body)
+    for group in request.resource_spans or []:
+        resource = _resource(group)
+        for part in group.scope_spans or []:
+            scope = _scope(part, resource)
+            for raw in part.spans or []:
+                try:
+                    yield _span(decode_repaired(raw, _spans)[0], scope)
+                except BadSpanError as error:
+                    yield error
+                except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+                    yield BadSpanError("", str(error) or "is nested too deeply")
+
+
+def read_logs(body: bytes) -> Iterator[tuple[LogIn, Scope]]:
+    """Yield each log record of the request that can be read, with its scope. Raises UnreadableError."""
+    request = _decode(body)
+    for group in request.resource_logs or []:
+        resource = _resource(group)
+        for part in group.scope_logs or []:
+            scope = _scope(part, resource)
+            for raw in part.log_records or []:
+                yield decode_repaired(raw, _logs)[0], scope
+
+
+def _decode(body: bytes) -> RequestIn:
+    """Return the request; in a body that is broken JSON, what was broken is a NUL now, which the cleaner replaces."""
+    if not body.strip():
+        raise UnreadableError("The body is empty; send an OTLP request in JSON, {} at least.")
+    try:
+        return _requests.decode(_camel(body))
+    except RecursionError:
+        raise UnreadableError("The body is nested too deeply to be read.") from None
+    except msgspec.ValidationError as error:
+        raise UnreadableError(f"The body is no OTLP request: {error}.") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        said = error
+    try:
+        return _requests.decode(_camel(repair_json(body)))
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        raise UnreadableError(f"The body cannot be read as JSON: {said}.") from None
+
+
+def _camel(body: bytes) -> bytes:
+    """Return the body with snake_case names spelled as the specification has them. Texts within it stay."""
+    if not any(name in body for name in (b'"resource_spans"', b'"resource_logs"', b'"scope_spans"', b'"trace_id"')):
+        return body
+    return _SNAKE.sub(lambda m: b'"' + _camel_name(m[1]) + b'"', body)
+
+
+def _camel_name(name: bytes) -> bytes:
+    first, *rest = name.split(b"_")
+    return first + b"".join(word.capitalize() for word in rest)
+
+
+def _resource(group: GroupIn) -> Attributes:
+    return Cleaner().attributes(pairs(group.resource.attributes)) if group.resource else {}
+
+
+def _scope(part: ScopePartIn, resource: Attributes) -> Scope:
+    scope = part.scope or ScopeIn()
+    return Scope((scope.name or "").replace("\x00", ""), (scope.version or "").replace("\x00", ""), resource)
+
+
+def _span(span: SpanIn, scope: Scope) -> WireSpan:
+    cleaner = Cleaner()
+    attributes = cleaner.attributes(pairs(span.attributes), span.dropped_attributes_count or 0)
+    events, links = span.events or [], span.links or []
+    cleaner.note_dropped("events", (span.dropped_events_count or 0) + max(len(events) - MAX_PER_SPAN, 0))
+    cleaner.note_dropped("links", (span.dropped_links_count or 0) + max(len(links) - MAX_PER_SPAN, 0))
+    status = span.status or StatusIn()
+    return WireSpan(
+        trace=trace_id(binary(span.trace_id, TRACE_ID_BYTES)),
+        span_id=span_id(binary(span.span_id, SPAN_ID_BYTES)),
+        parent_span_id=parent_id(binary(span.parent_span_id, SPAN_ID_BYTES), cleaner),
+        name=cleaner.text(span.name or ""),
+        kind=_enum(span.kind, KINDS),
+        start_ns=_whole(span.start_time_unix_nano, "/startTimeUnixNano"),
+        end_ns=_whole(span.end_time_unix_nano, "/endTimeUnixNano"),
+        status=_enum(status.code, STATUSES),
+        message=cleaner.text(status.message or ""),
+        events=[_event(event, cleaner) for event in events[:MAX_PER_SPAN]],
+        links=[_link(link, cleaner) for link in links[:MAX_PER_SPAN]],
+        attributes=attributes | cleaner.dropped if cleaner.dropped else attributes,
+        scope=scope,
+        repaired=cleaner.repaired,
+    )
+
+
+def _event(event: EventIn, cleaner: Cleaner) -> Event:
+    at_ns = _whole(event.time_unix_nano, "/events/timeUnixNano")
+    return Event(cleaner.text(event.name or ""), at_ns, cleaner.attributes(pairs(event.attributes)))
+
+
+def _link(link: LinkIn, cleaner: Cleaner) -> Attributes:
+    return {
+        "trace_id": binary(link.trace_id, TRACE_ID_BYTES).hex(),
+        "span_id": binary(link.span_id, SPAN_ID_BYTES).hex(),
+        "attributes": cleaner.attributes(pairs(link.attributes)),
+    }
+
+
+def binary(text: str | None, length: int) -> bytes:
+    """Return the bytes of an id: hex as OTLP has it, base64 as the JSON of protobuf has it; anything else is none."""
+    if not text:
+        return b""
+    try:
+        return bytes.fromhex(text) if len(text) == 2 * length else b64decode(text, validate=True)
+    except (ValueError, Base64Error):
+        return b""
+
+
+def _enum(value: int | str | None, names: dict[str, int]) -> int:
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() and value.isascii() and len(value) < 4 else names.get(value, 0)
+    return value if value is not None and 0 <= value < 1_000 else 0
+
+
+def _whole(value: Number, pointer: str) -> int:
+    """Return nanoseconds. Raises BadSpanError for what is no number of 64 bits."""
+    try:
+        number = int(value or 0) if not isinstance(value, str) else int(value[:20] or 0)
+    except (ValueError, OverflowError):
+        raise BadSpanError(pointer, "must be a number of nanoseconds") from None
+    if not 0 <= number < 2**64:
+        raise BadSpanError(pointer, "must be a number of 64 bits")
+    return number
+
+
+def pairs(attributes: list[PairIn] | None) -> Iterator[tuple[str, Any]]:
+    """Yield key and value of each attribute."""
+    for pair in attributes or ():
+        value = pair.value
+        if value is None:
+            yield pair.key, None
+        elif value.string_value is not None:
+            yield pair.key, value.string_value
+        else:
+            yield pair.key, nested(value)
+
+
+def nested(value: AnyValueIn | None, depth: int = MAX_DEPTH) -> Any:
+    """Return any value as Python holds it; what is nested deeper than the limit is left out."""
+    if value is None:
+        return None
+    if value.array_value is not None:
+        return [nested(item, depth - 1) for item in value.array_value.values or ()] if depth else None
+    if value.kvlist_value is not None:
+        return {one.key: nested(one.value, depth - 1) for one in value.kvlist_value.values or ()} if depth else None
+    return _scalar(value)
+
+
+def _scalar(value: AnyValueIn) -> Any:
+    if value.int_value is not None:
+        return _integer(value.int_value)
+    if value.double_value is not None:
+        return float(value.double_value)  # "NaN", "Infinity", "-Infinity" and "1.5" alike
+    if value.bytes_value is not None:
+        try:
+            return b64decode(value.bytes_value, validate=True)
+        except Base64Error:
+            return REPLACEMENT
+    return value.bool_value if value.string_value is None else value.string_value
+
+
+def _integer(value: int | str) -> int:
+    number = int(value) if isinstance(value, int) or len(value) <= 20 else None
+    if number is None or not -(2**63) <= number < 2**63:
+        raise BadSpanError("/attributes", "a whole number must fit 64 bits")
+    return number

@@ -1,0 +1,120 @@
+"""OTLP in protobuf: bytes to spans, by generated messages that are parsed in C."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from traces.ingest.otlp_repair import repaired_copy
+from traces.ingest.otlp_span import (
+    MAX_DEPTH,
+    MAX_PER_SPAN,
+    Attributes,
+    BadSpanError,
+    Cleaner,
+    Event,
+    Scope,
+    UnreadableError,
+    WireSpan,
+    parent_id,
+    span_id,
+    trace_id,
+)
+
+
+def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
+    """Yield each span of an ExportTraceServiceRequest, or why it cannot be kept. Raises UnreadableError."""
+    request, was_repaired = _parse(ExportTraceServiceRequest, body)
+    for group in request.resource_spans:
+        resource = _resource(group)
+        for part in group.scope_spans:
+            scope = Scope(part.scope.name.replace("\x00", ""), part.scope.version.replace("\x00", ""), resource)
+            for span in part.spans:
+                try:
+                    yield _span(span, scope, was_repaired)
+                except BadSpanError as error:
+                    yield error
+
+
+def read_logs(body: bytes) -> Iterator[tuple[Any, Scope]]:
+    """Yield each record of an ExportLogsServiceRequest with its scope. Raises UnreadableError."""
+    request, _ = _parse(ExportLogsServiceRequest, body)
+    for group in request.resource_logs:
+        resource = _resource(group)
+        for part in group.scope_logs:
+            scope = Scope(part.scope.name.replace("\x00", ""), part.scope.version.replace("\x00", ""), resource)
+            for record in part.log_records:
+                yield record, scope
+
+
+def _parse(kind: Any, body: bytes) -> tuple[Any, bool]:
+    try:
+        return kind.FromString(body), False
+    except DecodeError as error:
+        again = repaired_copy(kind, body)
+        if again is None:
+            raise UnreadableError(f"The body is no {kind.DESCRIPTOR.name}: {error}.") from None
+        return again, True
+
+
+def _resource(group: Any) -> Attributes:
+    return Cleaner().attributes(pairs(group.resource.attributes))
+
+
+def _span(span: Any, scope: Scope, was_repaired: bool) -> WireSpan:
+    cleaner = Cleaner()
+    attributes = cleaner.attributes(pairs(span.attributes), span.dropped_attributes_count)
+    events = span.events
+    links = span.links
+    cleaner.note_dropped("events", span.dropped_events_count + max(len(events) - MAX_PER_SPAN, 0))
+    cleaner.note_dropped("links", span.dropped_links_count + max(len(links) - MAX_PER_SPAN, 0))
+    return WireSpan(
+        trace=trace_id(span.trace_id),
+        span_id=span_id(span.span_id),
+        parent_span_id=parent_id(span.parent_span_id, cleaner),
+        name=cleaner.text(span.name),
+        kind=span.kind,
+        start_ns=span.start_time_unix_nano,
+        end_ns=span.end_time_unix_nano,
+        status=span.status.code,
+        message=cleaner.text(span.status.message),
+        events=[_event(event, cleaner) for event in events[:MAX_PER_SPAN]] if events else [],
+        links=[_link(link, cleaner) for link in links[:MAX_PER_SPAN]] if links else [],
+        attributes=attributes | cleaner.dropped if cleaner.dropped else attributes,
+        scope=scope,
+        repaired=cleaner.repaired or was_repaired,
+    )
+
+
+def _event(event: Any, cleaner: Cleaner) -> Event:
+    return Event(cleaner.text(event.name), event.time_unix_nano, cleaner.attributes(pairs(event.attributes)))
+
+
+def _link(link: Any, cleaner: Cleaner) -> Attributes:
+    about = cleaner.attributes(pairs(link.attributes))
+    return {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex(), "attributes": about}
+
+
+def pairs(attributes: Any) -> Iterator[tuple[str, Any]]:
+    """Yield key and value of each attribute; the walk over these is what decoding costs."""
+    for pair in attributes:
+        value = pair.value
+        kind = value.WhichOneof("value")
+        if kind == "string_value":
+            yield pair.key, value.string_value
+        elif kind in {"array_value", "kvlist_value"}:
+            yield pair.key, nested(value)
+        else:
+            yield pair.key, None if kind is None else getattr(value, kind)
+
+
+def nested(value: Message | Any, depth: int = MAX_DEPTH) -> Any:
+    """Return any value as Python holds it; what is nested deeper than the limit is left out."""
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [nested(item, depth - 1) for item in value.array_value.values] if depth else None
+    if kind == "kvlist_value":
+        return {item.key: nested(item.value, depth - 1) for item in value.kvlist_value.values} if depth else None
+    return None if kind is None else getattr(value, kind)

@@ -1,0 +1,149 @@
+"""From a span and what a dialect read in it to the record that is stored."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from traces.ingest import preview
+from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
+from traces.ingest.dialects.base import TOOL, Dialect, Reading
+from traces.ingest.otlp_span import Attributes, WireSpan, fit
+from traces.ingest.record import SpanRecord, ToolsetRecord, content_hash
+from traces.ingest.step import arguments_hash, sane_time
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INTERRUPTS = ("GraphInterrupt", "NodeInterrupt")  # LangGraph waits for a person by raising one of these
+
+
+class Times(msgspec.Struct, frozen=True):
+    started_at: datetime
+    ended_at: datetime | None
+    original: str | None  # what was sent, where it was absurd
+
+
+def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime) -> SpanRecord:
+    """Return the record of a span."""
+    times = sane_times(span, now)
+    error = reading.error or _error(span)
+    arguments, output = json_text(reading.arguments), json_text(reading.result)
+    attributes, is_cut = _attributes(span, dialect)
+    return SpanRecord(
+        trace=span.trace,
+        span_id=span.span_id,
+        parent_span_id=span.parent_span_id,
+        event_type=reading.event_type,
+        name=name(span.name),
+        tool_name=name(reading.tool_name) if reading.event_type == TOOL else None,
+        agent=name(reading.agent),
+        model=name(reading.model),
+        decision=name(reading.decision),
+        started_at=times.started_at,
+        ended_at=times.ended_at,
+        is_error=True if error is not None else (False if times.ended_at else None),
+        repaired=span.repaired or is_cut or times.original is not None or len(span.name) > MAX_NAME,
+        input_tokens=reading.input_tokens,
+        output_tokens=reading.output_tokens,
+        cached_tokens=reading.cached_tokens,
+        context_tokens=reading.input_tokens,
+        cost_usd=None if reading.cost_usd is None else Decimal(repr(reading.cost_usd)),
+        input_hash=None if arguments is None else arguments_hash(reading.arguments),
+        output_hash=None if output is None else content_hash(output.encode()),
+        output_size=None if output is None else len(output),
+        toolset=toolset(reading.tools),
+        original_timestamp=times.original,
+        input_preview=preview.of_arguments(reading.arguments),
+        output_preview=preview.of_result(reading.result) or preview.of_text(reading.text or error),
+        input=body(arguments),
+        output=body(output),
+        text=None if reading.text is None else cut(reading.text),
+        thinking=None if reading.thinking is None else cut(reading.thinking),
+        error=None if error is None else cut(error),
+        attributes=attributes,
+    )
+
+
+def sane_times(span: WireSpan, now: datetime) -> Times:
+    """Return start and end. A span without a start began when it ended; without both, when it was received."""
+    started, ended = span.start_ns or span.end_ns, span.end_ns
+    if not started:
+        return Times(now, None, "0")
+    started_at, original = sane_time(_at(started), now)
+    if not ended:
+        return Times(started_at, None, original)
+    if original is not None:
+        return Times(started_at, started_at, original)
+    ended_at, end_original = sane_time(_at(ended), now)
+    if end_original is None and ended < started:
+        end_original = _at(ended).isoformat()
+    return Times(started_at, max(ended_at, started_at), end_original)
+
+
+def _at(ns: int) -> datetime:
+    return EPOCH + timedelta(microseconds=ns // 1_000)
+
+
+def is_interrupted(span: WireSpan) -> bool:
+    """Say whether the span ended because the agent waits for a person, which is no failure."""
+    return any(
+        event.name == "exception" and str(event.attributes.get("exception.type", "")).endswith(INTERRUPTS)
+        for event in span.events
+    )
+
+
+def _error(span: WireSpan) -> str | None:
+    """Return how a span failed; None for one that did not."""
+    if not span.failed or (span.events and is_interrupted(span)):
+        return None
+    for event in span.events:
+        if event.name == "exception":
+            kind, said = event.attributes.get("exception.type"), event.attributes.get("exception.message")
+            return ": ".join(str(part) for part in (kind, said) if part) or span.message
+    return span.message or str(span.attributes.get("error.type") or "")
+
+
+def _attributes(span: WireSpan, dialect: Dialect) -> tuple[Attributes | None, bool]:
+    """Return what is kept as it was sent, with what the wire says beside the attributes."""
+    found = dict(span.attributes)
+    found["otel.scope.name"] = span.scope.name
+    found["otel.scope.version"] = span.scope.version
+    found["agentops.dialect"] = dialect.name
+    if span.kind:
+        found["otel.kind"] = span.kind
+    if span.events:
+        found["otel.events"] = [
+            {"name": event.name, "time_unix_nano": str(event.at_ns), "attributes": event.attributes}
+            for event in span.events
+        ]
+    if span.links:
+        found["otel.links"] = span.links
+    if span.parent_span_id is None and span.scope.resource:
+        found["otel.resource"] = span.scope.resource
+    # Characters of the texts are a good measure, and cheap; only what is near the limit is measured by its JSON.
+    if sum(len(value) for value in found.values() if isinstance(value, str | list | dict)) < MAX_ATTRIBUTES // 8:
+        return found, False
+    fitting = fit(found)
+    return fitting, fitting != found
+
+
+def json_text(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def body(text: str | None) -> str | None:
+    """Return the JSON text, or, where it is too long, a JSON string of its start."""
+    if text is None or len(text) <= MAX_TEXT:
+        return text
+    return msgspec.json.encode(cut(text)).decode()
+
+
+def name(value: str | None) -> str | None:
+    return cut(value, MAX_NAME) if value else None
+
+
+def toolset(tools: list[dict[str, Any]] | None) -> ToolsetRecord | None:
+    if not tools:
+        return None
+    return ToolsetRecord(sha256(msgspec.json.encode(tools, order="deterministic")).digest(), tools)

@@ -65,7 +65,7 @@ def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
             scope = _scope(part, resource)
             for raw in part.spans or []:
                 try:
-                    yield _span(decode_repaired(raw, _spans)[0], scope)
+                    yield _span(decode_repaired(bytes(raw), _spans)[0], scope)
                 except BadSpanError as error:
                     yield error
                 except (msgspec.MsgspecError, RecursionError, ValueError) as error:
@@ -80,7 +80,7 @@ def read_logs(body: bytes) -> Iterator[tuple[LogIn, Scope]]:
         for part in group.scope_logs or []:
             scope = _scope(part, resource)
             for raw in part.log_records or []:
-                yield decode_repaired(raw, _logs)[0], scope
+                yield decode_repaired(bytes(raw), _logs)[0], scope
 
 
 def _decode(body: bytes) -> RequestIn:

@@ -14,12 +14,10 @@ from rest_framework.response import Response
 from agentops.accounts.idempotency import PARAMETER, idempotent
 from agentops.accounts.project_view import CONTEXT, PAGING, ProjectView
 from agentops.accounts.scoped import get_scoped_or_404
-from agentops.runtime import budget, endings, llm, queries, registry, services
+from agentops.runtime import budget, endings, queries, registry, services
 from agentops.runtime.models import Run
 from agentops.runtime.sandbox.scenarios import scenarios
 from agentops.runtime.states import RunStatus
-
-LONGEST_INPUT = 20_000
 
 
 class ConflictError(APIException):
@@ -28,7 +26,7 @@ class ConflictError(APIException):
 
 class RunIn(serializers.Serializer[Any]):
     agent = serializers.CharField(max_length=200)
-    input = serializers.CharField(max_length=LONGEST_INPUT)
+    input = serializers.CharField(max_length=services.LONGEST_INPUT)
     scenario = serializers.CharField(max_length=200, required=False, allow_null=True, default=None)
     session_id = serializers.CharField(max_length=200, required=False, default="")
 
@@ -144,7 +142,7 @@ class RunList(ProjectView):
         """Start a run of a built-in agent; a scenario lets a script answer in the model's place."""
         given = RunIn(data=request.data)
         given.is_valid(raise_exception=True)
-        if given.validated_data["scenario"] and not llm.is_simulated() and not self.project.is_sandbox:
+        if given.validated_data["scenario"] and not services.may_play(self.project):
             raise PermissionDenied("Scenarios are played in sandbox projects only: here a real model answers.")
         run = services.start_run(self.project, by=self.asked.user, request=self.asked, **given.validated_data)
         return Response(RunOut(run).data, status=201)

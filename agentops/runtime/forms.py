@@ -7,11 +7,10 @@ from django import forms
 from uuid_utils.compat import uuid4
 
 from agentops.accounts.models import Project
-from agentops.runtime import llm
+from agentops.runtime import llm, services
 from agentops.runtime.registry import AGENTS
 from agentops.runtime.sandbox.scenarios import DEFAULT, scenarios
 
-LONGEST_INPUT = 20_000
 EXAMPLE = "Please look into order 1001."
 
 
@@ -20,7 +19,10 @@ class RunForm(forms.Form):
 
     agent = forms.ChoiceField()
     input = forms.CharField(
-        label="What the agent is asked", max_length=LONGEST_INPUT, initial=EXAMPLE, widget=forms.Textarea({"rows": 4})
+        label="What the agent is asked",
+        max_length=services.LONGEST_INPUT,
+        initial=EXAMPLE,
+        widget=forms.Textarea({"rows": 4}),
     )
     scenario = forms.ChoiceField(required=False)
     key = forms.UUIDField(required=False, widget=forms.HiddenInput, initial=uuid4)
@@ -29,7 +31,7 @@ class RunForm(forms.Form):
         super().__init__(*args, **more)
         agents: Any = self.fields["agent"]
         agents.choices = [(name, name) for name in AGENTS]
-        if not may_play(project):
+        if not services.may_play(project):
             del self.fields["scenario"]
             return
         scripts: Any = self.fields["scenario"]
@@ -47,11 +49,6 @@ class RunForm(forms.Form):
             "scenario": given.get("scenario") or None,
             "key": f"page-{key}",
         }
-
-
-def may_play(project: Project) -> bool:
-    """Say whether a script may stand in for the model here."""
-    return project.is_sandbox or llm.is_simulated()
 
 
 def about(scenario: str) -> str:

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from agentops.runtime import budget, endings, registry, story
+from agentops.runtime import budget, endings, queries, registry, story
 from agentops.runtime.models import Compensation, ModelTurn, Run, ToolCall
-from agentops.runtime.states import CallStatus, UndoStatus
+from agentops.runtime.states import UNSETTLED, CallStatus, UndoStatus
 from agentops.runtime.tools.base import Effect
 from agentops.web import numbers
 from approvals import services as approvals
@@ -71,8 +71,10 @@ class Limit:
 
 def deeds(run: Run, given: Mapping[UUID, Approval]) -> list[Deed]:
     """Return the calls of a run in their order. One query."""
-    calls = run.calls.select_related("compensation").in_order()
-    return [Deed(call, _undo(run, call), given.get(call.approval_id) if call.approval_id else None) for call in calls]
+    return [
+        Deed(call, _undo(run, call), given.get(call.approval_id) if call.approval_id else None)
+        for call in queries.calls_of(run)
+    ]
 
 
 def _undo(run: Run, call: ToolCall) -> Undo:
@@ -80,10 +82,18 @@ def _undo(run: Run, call: ToolCall) -> Undo:
         return Undo("nobody can say whether it took effect", "unknown", "wait", by_hand=_by_hand(run, call, {}))
     compensation: Compensation | None = getattr(call, "compensation", None)
     if compensation is None:
-        if call.status != CallStatus.SUCCEEDED or call.effect == Effect.READ:
-            return Undo()
-        return Undo("cannot be undone", "cancelled")
+        return _undo_of_none(call)
     return _undo_of(run, call, compensation)
+
+
+def _undo_of_none(call: ToolCall) -> Undo:
+    if call.effect == Effect.READ:
+        return Undo("it only reads", tone="ghost")
+    if call.status == CallStatus.SUCCEEDED:
+        return Undo("cannot be undone", "cancelled")
+    if call.status in UNSETTLED:
+        return Undo()
+    return Undo("it did not happen" if call.attempt else "it was not made", tone="ghost")
 
 
 def _undo_of(run: Run, call: ToolCall, compensation: Compensation) -> Undo:
@@ -141,7 +151,7 @@ def who_decides(waiting: Sequence[Approval]) -> str:
 def undone(acts: Sequence[Deed]) -> tuple[int, int]:
     """Return how many effects were undone, and how many there were to undo."""
     found = [deed.call.compensation.status for deed in acts if hasattr(deed.call, "compensation")]
-    return found.count(UndoStatus.DONE), len(found)
+    return found.count(UndoStatus.DONE), len(found) - found.count(UndoStatus.NOT_NEEDED)
 
 
 def said(turn: ModelTurn | None) -> str:

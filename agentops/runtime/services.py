@@ -8,9 +8,11 @@ from agentops.accounts.models import Project, User
 from agentops.audit import services as audit
 from agentops.audit.ref import SYSTEM, HasRef
 from agentops.jobs.wake import wake
-from agentops.runtime import news
+from agentops.runtime import llm, news
 from agentops.runtime.models import Run, RunJob
 from agentops.runtime.states import ENDED
+
+LONGEST_INPUT = 20_000  # characters
 
 
 class AlreadyEndedError(Exception):
@@ -79,6 +81,11 @@ def cancel_run(run: Run, *, by: User | None, reason: str = "", request: HttpRequ
         request=request,
     )
     return run
+
+
+def may_play(project: Project) -> bool:
+    """Say whether a script may stand in for the model in this project."""
+    return project.is_sandbox or llm.is_simulated()
 
 
 def wake_run(run: Run) -> None:

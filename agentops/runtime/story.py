@@ -54,7 +54,6 @@ def opened(run: Run, at: datetime) -> None:
             "step_number": next_number(run),
             "timestamp": at,
             "event_type": "human_gate",
-            "decision": "user_turn",
             "agent": "user",
             "text": run.input,
         },

@@ -71,7 +71,7 @@ def run_new(request: ProjectRequest) -> HttpResponse:
 
 @require_GET
 def run_detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
-    """Show one run: where it stands, what it did and how that is undone. Seven queries, two more while it waits."""
+    """Show one run: where it stands, what it did and how that is undone. Six queries, one more while it waits."""
     run = get_scoped_or_404(Run.objects.select_related("started_by"), request.project, pk=run_id)
     given = {one.pk: one for one in Approval.objects.of(request.project).whole().filter(action__run_id=run.pk)}
     waiting = sorted((one for one in given.values() if one.status == "pending"), key=lambda one: one.created_at)

@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from agentops.console.demo_runs import LOOPING
+from agentops.console.management.commands.demo import ASKING
 from bench.demo_data import besides
 from bench.load import Client
 from bench.png import shrink
@@ -21,6 +22,8 @@ THEMES = ("light", "dark")
 # What the documents show, and .gitignore lets in: these are made small.
 KEPT = {f"{page}-{theme}-1440" for page in ("overview", "traces", "trace") for theme in THEMES} | {"trace-light-390"}
 DEMO_TIMEOUT_S = ALERTS_TIMEOUT_S = 60
+RUNS_TIMEOUT_S = 120
+WAITING = "SELECT id FROM runtime_run WHERE status = 'waiting_approval' ORDER BY id"
 
 PAGES = {
     "overview": "/",
@@ -32,6 +35,10 @@ PAGES = {
     "trace-gate": "/traces/{gate}",
     "sessions": "/sessions",
     "session": "/sessions/{session}",
+    "runs": "/runs",
+    "run": "/runs/{run}",
+    "run-new": "/runs/new?scenario=refund",
+    "run-cancel": "/runs/{run}/cancel",
     "keys": "/settings/keys",
     "members": "/settings/members",
     "audit": "/settings/audit",
@@ -60,7 +67,9 @@ def fill(instance: Instance) -> dict[str, str]:
         return f"{trace}?step={next(step['span_id'] for step in found if step['step_number'] == number)}"
 
     ((session,),) = instance.query("SELECT id FROM traces_session WHERE session_id = 'demo-search-loop'")
+    instance.wait_until(lambda: len(instance.query(WAITING)) == len(ASKING), RUNS_TIMEOUT_S)
     return {
+        "run": str(instance.query(WAITING)[0][0]),
         "loop": step("demo-search-loop", 7),
         "long": traces["demo-long"],
         "hostile": step("demo-hostile", 1),

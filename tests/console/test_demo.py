@@ -6,7 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from agentops.console.demo_runs import HEALTHY, LOOPING
-from tests.builders import make_project
+from agentops.console.management.commands.demo import ASKING
+from agentops.runtime.models import Run
+from tests.builders import make_membership, make_project
 from traces.detectors.fold import detect_trace
 from traces.detectors.models import Finding
 from traces.models import Trace
@@ -27,6 +29,27 @@ def test_exactly_the_looping_runs_have_findings() -> None:
     assert found == {f"demo-{name}" for name in LOOPING}
     assert Trace.objects.count() == len(HEALTHY) + len(LOOPING)
     assert not Finding.objects.filter(backfill=True).exists()
+
+
+def test_the_agent_asks_for_two_refunds_once_however_often_it_is_filled() -> None:
+    project = make_project("default", is_sandbox=True)
+    owner = make_membership(project).user
+    fill()
+    fill()
+    runs = Run.objects.of(project)
+    assert {run.input for run in runs} == set(ASKING.values())
+    assert all(run.input.startswith("Demo: ") and run.started_by == owner for run in runs)
+    # As a person leaves it: by the ways that the database knows.
+    for status in ("running", "cancelled"):
+        runs.filter(input=ASKING["broken-pot"]).update(status=status)
+    fill()
+    assert Run.objects.of(project).count() == 3
+
+
+def test_where_there_is_no_shop_nobody_asks_for_a_refund() -> None:
+    make_project("default")
+    fill()
+    assert not Run.objects.exists()
 
 
 def test_demo_data_says_that_it_is_demo_data() -> None:

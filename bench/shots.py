@@ -9,8 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from agentops.console.demo_runs import LOOPING
-from agentops.console.management.commands.demo import ASKING
+from agentops.console.demo_runs import ASKING, LOOPING
 from bench.demo_data import besides
 from bench.load import Client
 from bench.png import shrink

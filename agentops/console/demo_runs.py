@@ -11,6 +11,12 @@ from typing import Any
 Step = dict[str, Any]
 Run = list[Step]
 
+# Each asks for a refund of the sandbox's order 1001 and waits until a person decides.
+ASKING = {
+    "broken-pot": "Demo: the tea pot of order 1001 arrived broken, the customer wants the money back.",
+    "second-mail": "Demo: the customer of order 1001 writes again. Has anybody paid the tea pot back?",
+}
+
 
 def customer(text: str) -> Step:
     return {"event_type": "human_gate", "text": text, "took_s": 0.0, "then_s": 0.4}

@@ -5,8 +5,7 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
-from agentops.console.demo_runs import HEALTHY, LOOPING
-from agentops.console.management.commands.demo import ASKING
+from agentops.console.demo_runs import ASKING, HEALTHY, LOOPING
 from agentops.runtime.models import Run
 from tests.builders import make_membership, make_project
 from traces.detectors.fold import detect_trace

@@ -9,19 +9,13 @@ from tqdm import tqdm
 
 from agentops.accounts.models import Project
 from agentops.accounts.services import oldest_admin
-from agentops.console.demo_runs import HEALTHY, LOOPING, demo
+from agentops.console.demo_runs import ASKING, HEALTHY, LOOPING, demo
 from agentops.runtime.models import Run
 from agentops.runtime.services import start_run
 from agentops.runtime.states import ENDED
 from traces.ingest.native import read_items
 from traces.ingest.record import Origin
 from traces.ingest.store import store
-
-# Each asks for a refund of the sandbox's order 1001 and waits until a person decides.
-ASKING = {
-    "broken-pot": "Demo: the tea pot of order 1001 arrived broken, the customer wants the money back.",
-    "second-mail": "Demo: the customer of order 1001 writes again. Has anybody paid the tea pot back?",
-}
 
 
 class Command(BaseCommand):

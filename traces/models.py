@@ -212,6 +212,7 @@ class Span(models.Model):
     thinking = models.TextField(null=True)  # noqa: DJ001
     error = models.TextField(null=True)  # noqa: DJ001
     attributes = models.JSONField(null=True)
+    call_id = models.TextField(null=True)  # noqa: DJ001 - what the same call is found by in other spans
 
     objects = ProjectScopedQuerySet.as_manager()
 

@@ -56,6 +56,7 @@ COLUMNS = (
     Column("thinking", "text"),
     Column("error", "text"),
     Column("attributes", "jsonb"),
+    Column("call_id", "text"),
 )
 NAMES = ", ".join(column.name for column in COLUMNS)
 TYPES = [column.type for column in COLUMNS]
@@ -114,6 +115,7 @@ def row(span: SpanRecord, place: Placed, toolset_id: UUID | None) -> tuple[Any, 
         span.thinking,
         span.error,
         None if span.attributes is None else Jsonb(span.attributes, dumps=msgspec.json.encode),
+        span.call_id,
     )
 
 

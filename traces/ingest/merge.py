@@ -31,13 +31,15 @@ _ADDED = " OR ".join(
         *(f"(s.{name} IS NULL AND n.{name} IS NOT NULL)" for name in _FILLED),
         "n.ended_at > s.ended_at",
         "s.ended_at IS NULL AND n.ended_at IS NOT NULL",
+        "(s.synthetic_time AND NOT n.synthetic_time)",
     ]
 )
 # Times that a door made up (a file without a clock, an absurd time) contradict nothing.
+_MADE_UP = "s.synthetic_time OR n.synthetic_time OR n.original_timestamp IS NOT NULL"
 _CONTRADICTS = " OR ".join(
     [
         *(f"(s.{name} <> n.{name})" for name in _FILLED),
-        "(s.started_at <> n.started_at AND NOT n.synthetic_time AND n.original_timestamp IS NULL)",
+        f"(s.started_at <> n.started_at AND NOT ({_MADE_UP}))",
     ]
 )
 _PREVIEWS = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in ("input_preview", "output_preview"))
@@ -50,6 +52,8 @@ FROM span_staging n JOIN traces_span s ON {_USING}
 """  # noqa: S608 - built from COLUMNS alone
 _UPDATE = f"""
 UPDATE traces_span s SET {_SET}, {_PREVIEWS}, ended_at = greatest(s.ended_at, n.ended_at),
+       started_at = CASE WHEN s.synthetic_time AND NOT n.synthetic_time THEN n.started_at ELSE s.started_at END,
+       synthetic_time = s.synthetic_time AND n.synthetic_time,
        arrival = CASE WHEN ({_ADDED}) THEN n.arrival ELSE s.arrival END,
        revised = s.revised OR ({_CONTRADICTS}) IS TRUE
 FROM span_staging n WHERE {_USING} AND (({_ADDED}) OR ({_CONTRADICTS}))

@@ -6,9 +6,10 @@ from datetime import datetime
 import structlog
 
 from traces.ingest import otlp_json, otlp_protobuf, preview
+from traces.ingest.calls import settle, told_calls
 from traces.ingest.clean import MAX_NAME, cut
-from traces.ingest.dialects.base import Reading, dialect_of
-from traces.ingest.otlp_record import record
+from traces.ingest.dialects.base import GATE, Reading, dialect_of, parsed
+from traces.ingest.otlp_record import is_interrupted, record
 from traces.ingest.otlp_span import BadSpanError, UnreadableError, WireSpan
 from traces.ingest.record import Batch, Problem, Rejection, SpanRecord, TraceRecord
 
@@ -35,7 +36,15 @@ def read_traces(body: bytes, *, is_json: bool, now: datetime) -> Batch:
             batch.rejected.append(Rejection(batch.received - 1, [Problem(span.pointer, span.detail)]))
         else:
             add_span(batch, span, now=now)
+    batch.spans = settle(batch.spans, batch.told)
+    _forget_empty(batch)
     return batch
+
+
+def _forget_empty(batch: Batch) -> None:
+    """Drop what was noted of traces whose only span has moved to another."""
+    kept = {span.trace for span in batch.spans}
+    batch.traces = {trace: about for trace, about in batch.traces.items() if trace in kept}
 
 
 def _spans(body: bytes, *, is_json: bool) -> Iterator[WireSpan | BadSpanError]:
@@ -50,9 +59,21 @@ def add_span(batch: Batch, span: WireSpan, *, now: datetime) -> None:
         # A dialect that a span takes by surprise costs that span its meaning, not the request its answer.
         log.exception("dialect_failed", dialect=dialect.name, scope=span.scope.name)
         reading = Reading()
+    if span.events and is_interrupted(span):
+        _note_wait(reading, span)
     made = record(span, reading, dialect, now=now)
     _note_trace(batch.trace(span.trace, None), span, reading, made)
     batch.spans.append(made)
+    if reading.calls or reading.results:
+        batch.told.extend(told_calls(made, reading))
+
+
+def _note_wait(reading: Reading, span: WireSpan) -> None:
+    """Note that a node of a graph waits for a person; what is around it and within it only passes that on."""
+    metadata = parsed(span.attributes.get("metadata"))
+    node = metadata.get("langgraph_node") if isinstance(metadata, dict) else None
+    if span.name in {node, span.attributes.get("langsmith.metadata.langgraph_node")}:
+        reading.event_type, reading.decision = GATE, "pending"
 
 
 def _note_trace(about: TraceRecord, span: WireSpan, reading: Reading, made: SpanRecord) -> None:

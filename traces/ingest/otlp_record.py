@@ -9,11 +9,12 @@ import msgspec
 
 from traces.ingest import preview
 from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
-from traces.ingest.dialects.base import TOOL, Dialect, Reading
+from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading
 from traces.ingest.otlp_span import Attributes, WireSpan, fit
 from traces.ingest.record import SpanRecord, ToolsetRecord, content_hash
 from traces.ingest.step import arguments_hash, sane_time
 
+SAID, ECHO, NAMED = "said:", "echo:", "tool:"  # before what a span is found by, see found_by
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INTERRUPTS = ("GraphInterrupt", "NodeInterrupt")  # LangGraph waits for a person by raising one of these
 
@@ -62,7 +63,17 @@ def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime)
         thinking=None if reading.thinking is None else cut(reading.thinking),
         error=None if error is None else cut(error),
         attributes=attributes,
+        call_id=found_by(reading),
     )
+
+
+def found_by(reading: Reading) -> str | None:
+    """Return what a span is found by again: the provider's id of its call or response, else the tool's name."""
+    if reading.event_type == MODEL and reading.call_id:
+        return name(f"{ECHO}{reading.call_id}" if reading.is_echo else reading.call_id)
+    if reading.event_type == TOOL:
+        return name(reading.call_id or f"{NAMED}{reading.tool_name}")
+    return None
 
 
 def sane_times(span: WireSpan, now: datetime) -> Times:

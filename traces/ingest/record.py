@@ -53,6 +53,8 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     thinking: str | None = None
     error: str | None = None
     attributes: dict[str, Any] | None = None
+    call_id: str | None = None  # what the same call is found by in other spans, see ingest/calls.py
+    is_told: bool = False  # made of what messages tell, and no item of the request
 
     @property
     def key(self) -> tuple[UUID, str]:
@@ -108,6 +110,7 @@ class Batch(msgspec.Struct, kw_only=True):
     received: int = 0
     spans: list[SpanRecord] = []
     traces: dict[UUID, TraceRecord] = {}
+    told: list[SpanRecord] = []  # calls that messages tell of, before they are joined with the spans
     rejected: list[Rejection] = []
 
     def trace(self, trace: UUID, external_id: str | None) -> TraceRecord:

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from agentops.accounts.models import Project
 from traces.ingest import merge, rollup
 from traces.ingest.columns import Placed, copy_rows, row
+from traces.ingest.joins import join_stored
 from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
 from traces.ingest.upsert import TraceRow, upsert_sessions, upsert_toolsets, upsert_traces
 from traces.models import DetectJob, IngestBatch
@@ -54,9 +55,14 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     traces = sorted(batch.traces.values(), key=lambda about: about.trace)
     sessions = upsert_sessions(project.pk, traces)
     rows = upsert_traces(project.pk, traces, sessions, origin)
-    toolsets = upsert_toolsets(project.pk, _toolsets(batch.spans))
+    joined = join_stored(project.pk, batch.spans)
+    if others := {span.trace for span in joined.spans} - rows.keys():
+        traces = sorted([*traces, *map(_unsaid, others)], key=lambda about: about.trace)
+    if joined.changed or others:
+        rows = upsert_traces(project.pk, traces, sessions, origin)
+    toolsets = upsert_toolsets(project.pk, _toolsets(joined.spans))
     sums = {about.trace: rollup.Sums(rows[about.trace], about) for about in traces}
-    accepted, duplicates, repaired = _write_spans(project, batch.spans, rows, toolsets, sums)
+    accepted, duplicates, repaired = _write_spans(project, joined.spans, rows, toolsets, sums)
     opened, repeated = _count_status_items(traces, rows)
     rollup.apply(sums.values())
     # Touched in the order of the trace rows, whose locks this transaction holds.
@@ -74,6 +80,11 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
         _notify(project, traces, sessions.values(), accepted)
     transaction.on_commit(lambda: stored.send(DetectJob, job_ids=jobs), robust=True)
     return receipt
+
+
+def _unsaid(trace: UUID) -> TraceRecord:
+    """Return the record of a trace of which a batch says nothing but a result of one of its calls."""
+    return TraceRecord(trace=trace)
 
 
 def _write_spans(
@@ -97,6 +108,8 @@ def _write_spans(
             change = changes.get((rows[span.trace].id, span.span_id))
             sums[span.trace].add(span, change)
             is_duplicate = change is not None and not change.added
+            if span.is_told:
+                continue
             duplicates += is_duplicate
             accepted += not is_duplicate
             repaired += span.repaired and not is_duplicate

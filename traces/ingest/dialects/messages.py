@@ -61,6 +61,7 @@ def _said(message: dict[str, Any]) -> Said:
     elif isinstance(parts, list):
         for part in parts:
             _add_part(said, part)
+    said.thoughts = [*said.thoughts, *_strings(message, "reasoning", "reasoning_content")]
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else []:
         _add_call(said, call)
@@ -96,7 +97,7 @@ def _add_call(said: Said, call: Any) -> None:
     call_id = _string(call, "id", "toolCallId", "tool_call_id", "call_id")
     values = (function.get(key) for key in ("arguments", "input", "args"))
     arguments = next((value for value in values if value is not None), None)
-    if name and call_id:
+    if name and call_id and all(known.id != call_id for known in said.calls):
         said.calls = [*said.calls, Call(call_id, name, parsed(arguments))]
 
 

@@ -9,6 +9,9 @@ from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 MODELS = {"chat", "text_completion", "generate_content", "plan"}
 LOOKUPS = {"embeddings", "retrieval", "retrieve"}
 CONTAINERS = {"invoke_agent", "invoke_workflow", "create_agent"}
+SESSIONS = ("gen_ai.conversation.id", "session.id", "traceloop.association.properties.session_id",
+            "lmnr.association.properties.session_id", "coding_agent.session.id")  # fmt: skip
+USERS = ("user.id", "enduser.id", "gen_ai.user", "traceloop.association.properties.user_id")
 SIGNS = frozenset({"gen_ai.operation.name", "gen_ai.tool.name", "mcp.method.name"})
 DETAILS = "gen_ai.client.inference.operation.details"  # an event that may carry the messages
 
@@ -53,8 +56,8 @@ def about(span: WireSpan) -> Reading:
     attributes, resource = span.attributes, span.scope.resource
     return Reading(
         agent=text(attributes, "gen_ai.agent.name", "agent.name"),
-        session=text(attributes, "gen_ai.conversation.id", "session.id") or text(resource, "session.id"),
-        user=text(attributes, "user.id", "enduser.id", "gen_ai.user") or text(resource, "user.id"),
+        session=text(attributes, *SESSIONS) or text(resource, "session.id"),
+        user=text(attributes, *USERS) or text(resource, "user.id"),
         environment=text(resource, "deployment.environment.name", "deployment.environment"),
         release=text(resource, "service.version"),
     )

@@ -1,0 +1,151 @@
+"""Calls that one batch tells of more than once: in a model's answer, in the next request, and as a span of their own.
+
+A tool's own span wins and takes over what it lacks. A call that is only told of in messages becomes a step, in the
+trace of the answer that asked for it. A client library's record of a request that another span tells of is no second
+answer.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from traces.ingest import preview
+from traces.ingest.dialects.base import MODEL, TOOL, Call, Reading
+from traces.ingest.otlp_record import ECHO, NAMED, SAID, body, json_text, name
+from traces.ingest.record import SpanRecord, content_hash
+from traces.ingest.step import arguments_hash
+
+UNIQUE = 16  # characters from which on an id names one call in all traces; shorter ones are counters
+JUST_BEFORE = timedelta(microseconds=1)
+_NO_USAGE: dict[str, Any] = dict.fromkeys(
+    ("event_type", "input_tokens", "output_tokens", "cached_tokens", "context_tokens", "cost_usd")
+)
+_IN = ("input", "input_hash", "input_preview")
+_OUT = ("output", "output_hash", "output_size", "output_preview")
+
+
+def said_id(trace: UUID, call_id: str) -> str:
+    return f"call-{blake2b(trace.bytes + call_id.encode(), digest_size=8).hexdigest()}"
+
+
+def told_calls(span: SpanRecord, reading: Reading) -> Iterable[SpanRecord]:
+    """Yield a step for each call that a model's answer asks for, and for each whose result its request tells."""
+    asked_at = span.ended_at or span.started_at
+    for call in reading.calls:
+        yield _step(span, call, started_at=asked_at, parent_span_id=span.span_id)
+    names = {call.id: call for call in reading.told}
+    for result in reading.results:
+        at = span.started_at - JUST_BEFORE
+        known = names.get(result.id) or Call(result.id)
+        told = _step(span, known, started_at=at, ended_at=at, synthetic_time=True)
+        yield msgspec.structs.replace(told, **_output(result.value))
+
+
+def _step(span: SpanRecord, call: Call, **fields: Any) -> SpanRecord:
+    arguments = json_text(call.arguments)
+    return SpanRecord(
+        trace=span.trace,
+        span_id=said_id(span.trace, call.id),
+        call_id=name(f"{SAID}{call.id}"),
+        event_type=TOOL,
+        tool_name=name(call.name),
+        agent=span.agent,
+        input=body(arguments),
+        input_hash=None if arguments is None else arguments_hash(call.arguments),
+        input_preview=preview.of_arguments(call.arguments),
+        attributes={"gen_ai.tool.call.id": call.id, "agentops.told_in_messages": True},
+        is_told=True,
+        **fields,
+    )
+
+
+def _output(value: Any) -> dict[str, Any]:
+    text = json_text(value)
+    if text is None:
+        return {}
+    hashed = content_hash(text.encode())
+    return dict(zip(_OUT, (body(text), hashed, len(text), preview.of_result(value)), strict=True))
+
+
+def settle(spans: list[SpanRecord], told: list[SpanRecord]) -> list[SpanRecord]:
+    """Return the spans of a batch in which each call and each answer stands once. Linear time."""
+    spans = _without_echoes(spans)
+    calls = _joined(told)
+    if not calls:
+        return spans
+    own = {(span.trace, span.call_id): i for i, span in enumerate(spans) if span.event_type == TOOL}
+    left = []
+    for call in calls:
+        place = own.get((call.trace, (call.call_id or "").removeprefix(SAID)))
+        if place is None:
+            place = own.get((call.trace, f"{NAMED}{call.tool_name}"))
+            place = place if place is not None and spans[place].started_at >= call.started_at else None
+        if place is None:
+            left.append(call)
+        else:
+            spans[place] = absorb(spans[place], call)
+    return [*spans, *(call for call in left if call.tool_name)]
+
+
+def absorb(span: SpanRecord, told: SpanRecord) -> SpanRecord:
+    """Return a tool's span with the arguments and the result that it lacks itself."""
+    taken: dict[str, Any] = {}
+    if has_better_input(told, span):
+        taken |= {field: getattr(told, field) for field in _IN}
+    if told.output and span.output is None:
+        taken |= {field: getattr(told, field) for field in _OUT}
+    return msgspec.structs.replace(span, **taken) if taken else span
+
+
+def has_better_input(told: SpanRecord, span: SpanRecord) -> bool:
+    """Say whether messages tell the arguments by name, and the tool's own span does not."""
+    if not told.input or span.input is None:
+        return bool(told.input)
+    return told.input[0] == "{" and span.input[0] != "{"
+
+
+def _joined(told: list[SpanRecord]) -> list[SpanRecord]:
+    """Return one step for each call: what asked for it, with the result that a later request told."""
+    found: dict[tuple[UUID | None, str], SpanRecord] = {}
+    for one in sorted(told, key=lambda one: one.synthetic_time):
+        key = (None if is_unique(one.call_id) else one.trace, one.call_id or "")
+        found[key] = join(found[key], one) if key in found else one
+    return list(found.values())
+
+
+def join(first: SpanRecord, other: SpanRecord) -> SpanRecord:
+    """Return one step of two tellings of a call; the first decides where and when."""
+    taken = {field: getattr(other, field) for field in (*_IN, *_OUT, "tool_name", "agent", "ended_at")}
+    return msgspec.structs.replace(
+        first, **{field: value for field, value in taken.items() if getattr(first, field) is None}
+    )
+
+
+def is_unique(call_id: str | None) -> bool:
+    """Say whether an id names one call in all traces."""
+    return call_id is not None and not call_id.startswith(NAMED) and len(call_id.rpartition(":")[2]) >= UNIQUE
+
+
+def _without_echoes(spans: list[SpanRecord]) -> list[SpanRecord]:
+    """Take the meaning from a record of a request that another span of the batch tells of."""
+    answers = {span.call_id: span for span in spans if span.event_type == MODEL and span.call_id}
+    by_id = {span.key: span for span in spans if span.event_type == MODEL}
+    if len(answers) < 2:
+        return spans
+    return [_quiet(span, answers, by_id) if span.event_type == MODEL else span for span in spans]
+
+
+def _quiet(span: SpanRecord, answers: dict[str, SpanRecord], by_id: dict[tuple[UUID, str], SpanRecord]) -> SpanRecord:
+    twin = answers.get((span.call_id or "").removeprefix(ECHO)) if (span.call_id or "").startswith(ECHO) else None
+    around = by_id.get((span.trace, span.parent_span_id or ""))
+    return silenced(span, twin or around) if twin or around else span
+
+
+def silenced(span: SpanRecord, twin: SpanRecord | None = None) -> SpanRecord:
+    """Return a span that is no step; one that stands alone moves under the span that tells the same."""
+    moved = {"trace": twin.trace, "parent_span_id": twin.span_id} if twin and not span.parent_span_id else {}
+    return msgspec.structs.replace(span, **_NO_USAGE, **moved)

@@ -1,0 +1,72 @@
+"""OpenInference: Phoenix's instrumentations of LangChain, LangGraph, OpenAI, Anthropic and many more."""
+
+import re
+from typing import Any
+
+from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading, amount, count, first, parsed, schemas, text
+from traces.ingest.dialects.flat import unflatten
+from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.semconv import about, note_cache
+from traces.ingest.otlp_span import Attributes, Scope, WireSpan
+
+KIND = "openinference.span.kind"
+TOOLS = {"TOOL", "RETRIEVER", "RERANKER", "EMBEDDING"}
+# The provider's id of a response lies somewhere in the JSON of what came back.
+RESPONSE_ID = re.compile(r'"id"\s*:\s*"((?:msg|resp|chatcmpl|gen)[-_][A-Za-z0-9_-]{4,100})"')
+
+
+class OpenInference(Dialect):
+    """`llm.*` and `input.value`, `output.value`; the prompt's tokens include those of a cache."""
+
+    order = 400
+    name = "openinference"
+
+    def matches(self, scope: Scope, attributes: Attributes) -> bool:
+        return KIND in attributes
+
+    def read(self, span: WireSpan) -> Reading:
+        attributes = span.attributes
+        reading = about(span)
+        kind = str(attributes[KIND]).upper()
+        if kind == "LLM":
+            _note_model(reading, attributes)
+        elif kind in TOOLS:
+            _note_tool(reading, attributes, span.name)
+        elif kind == "AGENT" and span.parent_span_id is None:
+            reading.agent = reading.agent or span.name
+        reading.user = reading.user or text(attributes, "llm.user")
+        return reading
+
+
+def _note_model(reading: Reading, attributes: Attributes) -> None:
+    reading.event_type = MODEL
+    reading.model = text(attributes, "llm.response.model_name", "llm.model_name", "llm.request.model_name")
+    reading.input_tokens = count(attributes, "llm.token_count.prompt")
+    reading.output_tokens = count(attributes, "llm.token_count.completion")
+    read = count(attributes, "llm.token_count.prompt_details.cache_read")
+    note_cache(reading, read, count(attributes, "llm.token_count.prompt_details.cache_write"))
+    reading.cost_usd = amount(attributes, "llm.cost.total")
+    note_answer(reading, conversation(unflatten(attributes, "llm.output_messages.")))
+    note_request(reading, conversation(unflatten(attributes, "llm.input_messages.")))
+    reading.tools = schemas([one.get("json_schema", one) for one in unflatten(attributes, "llm.tools.")])
+    found = RESPONSE_ID.search(text(attributes, "output.value") or "")
+    reading.call_id = found[1] if found else None
+
+
+def _note_tool(reading: Reading, attributes: Attributes, name: str) -> None:
+    reading.event_type = TOOL
+    reading.tool_name = text(attributes, "tool.name") or name
+    reading.call_id = text(attributes, "tool_call.id", "tool.id")
+    reading.arguments = parsed(first(attributes, "input.value", "tool.parameters"))
+    reading.result = _unwrapped(reading, parsed(first(attributes, "output.value")))
+
+
+def _unwrapped(reading: Reading, output: Any) -> Any:
+    """Return a result without LangChain's message around it, which names the call and says whether it went well."""
+    message = output.get("data", output) if isinstance(output, dict) else None
+    if not isinstance(message, dict) or message.get("type") != "tool" or "content" not in message:
+        return output
+    reading.call_id = reading.call_id or text(message, "tool_call_id")
+    if message.get("status") == "error":
+        reading.error = text(message, "content") or "the tool said that it failed"
+    return message["content"]

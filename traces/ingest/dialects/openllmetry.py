@@ -1,0 +1,65 @@
+"""OpenLLMetry and Traceloop: decorated functions, and the conventions as they were before messages became JSON."""
+
+from typing import Any
+
+from traces.ingest.dialects.base import MODEL, TOOL, Reading, decoded, parsed, schemas, text
+from traces.ingest.dialects.flat import unflatten
+from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.semconv import Semconv, about, note_usage
+from traces.ingest.otlp_span import Attributes, Scope, WireSpan
+
+KIND = "traceloop.span.kind"
+SIGNS = frozenset({KIND, "llm.request.type", "gen_ai.prompt.0.role", "gen_ai.completion.0.role",
+                   "gen_ai.completion.0.content"})  # fmt: skip
+MODELS = {"chat", "completion"}
+
+
+class OpenLlmetry(Semconv):
+    """`traceloop.*` on decorated functions; `gen_ai.prompt.N.*`, `gen_ai.completion.N.*` on requests to a model."""
+
+    order = 500
+    name = "openllmetry"
+
+    def matches(self, scope: Scope, attributes: Attributes) -> bool:
+        return not SIGNS.isdisjoint(attributes)
+
+    def read(self, span: WireSpan) -> Reading:
+        attributes = span.attributes
+        kind = text(attributes, KIND)
+        if kind is not None:
+            return _function(span, kind)
+        reading = super().read(span)
+        if text(attributes, "llm.request.type") in {None, *MODELS}:
+            reading.event_type = MODEL
+            note_usage(reading, attributes)
+            note_answer(reading, conversation(unflatten(attributes, "gen_ai.completion.")))
+            note_request(reading, conversation(unflatten(attributes, "gen_ai.prompt.")))
+            reading.tools = reading.tools or schemas(unflatten_functions(attributes))
+        return reading
+
+
+def _function(span: WireSpan, kind: str) -> Reading:
+    attributes = span.attributes
+    reading = about(span)
+    if kind == "agent":
+        reading.agent = reading.agent or text(attributes, "traceloop.entity.name")
+    if kind == "tool":
+        reading.event_type = TOOL
+        reading.tool_name = text(attributes, "traceloop.entity.name", "gen_ai.tool.name") or span.name
+        reading.call_id = text(attributes, "gen_ai.tool.call.id")
+        reading.arguments = _arguments(parsed(attributes.get("traceloop.entity.input")))
+        output = attributes.get("traceloop.entity.output")
+        reading.result = decoded(output) if isinstance(output, str) else output
+    return reading
+
+
+def _arguments(sent: Any) -> Any:
+    """Return the keyword arguments of a call that has no others."""
+    if isinstance(sent, dict) and set(sent) == {"args", "kwargs"} and not sent["args"]:
+        return sent["kwargs"]
+    return sent
+
+
+def unflatten_functions(attributes: Attributes) -> list[dict[str, Any]]:
+    found = unflatten(attributes, "llm.request.functions.")
+    return [{key: parsed(value) for key, value in one.items()} for one in found]

@@ -1,0 +1,151 @@
+"""The statements that join the calls of a batch with what is stored; see joins.py."""
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from traces.ingest.otlp_record import SAID
+from traces.ingest.record import SpanRecord
+
+
+class Stored(NamedTuple):
+    """A span of another batch, as far as a join needs it."""
+
+    call_id: str
+    trace: UUID
+    trace_ref: UUID
+    trace_day: date
+    span_id: str
+    parent_span_id: str | None
+    event_type: str | None
+    tool_name: str | None
+    agent: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    synthetic_time: bool
+    input: str | None
+    input_hash: int | None
+    input_preview: str | None
+    output: str | None
+    output_hash: int | None
+    output_size: int | None
+    output_preview: str | None
+
+    @property
+    def is_told(self) -> bool:
+        return self.call_id.startswith(SAID)
+
+    def record(self) -> SpanRecord:
+        fields = self._asdict()
+        del fields["trace_ref"], fields["trace_day"]
+        return SpanRecord(**fields, is_told=self.is_told)
+
+
+_FIELDS = ", ".join(f"s.{name}" for name in Stored._fields if name not in {"call_id", "trace", "trace_ref"})
+_FIND = f"""
+SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
+FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id
+WHERE s.project_id = %(project)s AND s.call_id = ANY(%(calls)s)
+    AND s.trace_day BETWEEN (now() AT TIME ZONE 'UTC')::date - 1 AND (now() AT TIME ZONE 'UTC')::date
+"""  # noqa: S608 - built from the fields of Stored alone
+# A tool's span without an id of its call stands for the calls of its tool in its trace that were told of before it.
+_FIND_NAMED = f"""
+SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
+FROM traces_trace t JOIN traces_span s
+    ON s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
+WHERE t.project_id = %(project)s AND t.trace_id = ANY(%(traces)s) AND s.tool_name = ANY(%(tools)s)
+    AND s.span_id >= 'call-' AND s.span_id < 'call.'
+"""  # noqa: S608 - built from the fields of Stored alone
+_REMOVE = """
+WITH gone AS (
+    DELETE FROM traces_span s USING unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
+    WHERE s.project_id = %(project)s AND s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
+    RETURNING s.trace_ref_id
+)
+UPDATE traces_trace t SET spans = t.spans - n.n, steps = t.steps - n.n
+FROM (SELECT trace_ref_id, count(*)::int AS n FROM gone GROUP BY 1 ORDER BY 1) AS n WHERE t.id = n.trace_ref_id
+"""
+_SILENCE = """
+WITH before AS (
+    SELECT s.* FROM traces_span s
+    JOIN unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
+        ON s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
+    WHERE s.project_id = %(project)s AND s.event_type IS NOT NULL FOR UPDATE OF s
+), silent AS (
+    UPDATE traces_span s SET event_type = NULL, input_tokens = NULL, output_tokens = NULL, cached_tokens = NULL,
+        context_tokens = NULL, cost_usd = NULL
+    FROM before b WHERE s.project_id = b.project_id AND s.trace_day = b.trace_day
+        AND s.trace_ref_id = b.trace_ref_id AND s.span_id = b.span_id
+)
+UPDATE traces_trace t SET steps = t.steps - n.n, errors = t.errors - n.failed, input_tokens = t.input_tokens - n.input,
+    output_tokens = t.output_tokens - n.output, cached_tokens = t.cached_tokens - n.cached,
+    cost_usd = t.cost_usd - n.cost
+FROM (
+    SELECT trace_ref_id, count(*)::int AS n, count(*) FILTER (WHERE is_error)::int AS failed,
+        coalesce(sum(input_tokens), 0) AS input, coalesce(sum(output_tokens), 0) AS output,
+        coalesce(sum(cached_tokens), 0) AS cached, coalesce(sum(cost_usd), 0) AS cost
+    FROM before GROUP BY 1
+) AS n WHERE t.id = n.trace_ref_id
+"""
+# A reader that has folded what is gone now must begin anew: it does for a step that comes late in step order.
+_READ_AGAIN = """
+UPDATE traces_span s SET arrival = t.arrivals
+FROM (SELECT id, project_id, trace_day, arrivals FROM traces_trace WHERE id = ANY(%(refs)s::uuid[])) AS t
+WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id AND s.span_id = (
+    SELECT f.span_id FROM traces_span f
+    WHERE f.project_id = t.project_id AND f.trace_day = t.trace_day AND f.trace_ref_id = t.id
+        AND f.event_type IS NOT NULL
+    ORDER BY coalesce(f.step_number, 2147483647), f.started_at, coalesce(f.ended_at, 'infinity'), f.span_id LIMIT 1
+)
+"""
+_ARRIVED = "UPDATE traces_trace SET arrivals = arrivals + 1 WHERE id = ANY(%(refs)s::uuid[])"
+_FORGET_INPUT = """
+UPDATE traces_span s SET input = NULL, input_hash = NULL, input_preview = NULL
+FROM unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
+WHERE s.project_id = %(project)s AND s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
+"""
+
+
+def find(project_id: UUID, *, calls: set[str], named: list[SpanRecord]) -> list[Stored]:
+    """Return the stored spans that may tell of the same calls. One statement, two where tools name no call."""
+    found: list[Stored] = []
+    with connection.cursor() as cursor:
+        if calls:
+            cursor.execute(_FIND, {"project": project_id, "calls": sorted(calls)})
+            found = [Stored(*row) for row in cursor.fetchall()]
+        if named:
+            traces, tools = {span.trace for span in named}, {span.tool_name for span in named}
+            cursor.execute(_FIND_NAMED, {"project": project_id, "traces": list(traces), "tools": list(tools)})
+            found += [Stored(*row) for row in cursor.fetchall()]
+    return found
+
+
+def remove(project_id: UUID, gone: list[Stored]) -> None:
+    """Delete told calls whose own span has come, and let readers begin anew."""
+    _change(project_id, gone, _REMOVE, _READ_AGAIN, _ARRIVED)
+
+
+def silence(project_id: UUID, echoes: list[Stored]) -> None:
+    """Make plain spans of records whose request another span tells of now."""
+    _change(project_id, echoes, _SILENCE, _READ_AGAIN, _ARRIVED)
+
+
+def forget_input(project_id: UUID, spans: list[Stored]) -> None:
+    """Make room for arguments that are better than those of a tool's own span."""
+    _change(project_id, spans, _FORGET_INPUT)
+
+
+def _change(project_id: UUID, spans: list[Stored], *statements: str) -> None:
+    if not spans:
+        return
+    sent: dict[str, Any] = {
+        "project": project_id,
+        "days": [span.trace_day for span in spans],
+        "refs": [span.trace_ref for span in spans],
+        "ids": [span.span_id for span in spans],
+    }
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement, sent)

@@ -13,6 +13,24 @@ from traces.models import Span, Trace
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 NOW_S = 1_795_000_000  # some day in 2026
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+CHAT = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": "m-1",
+    "gen_ai.response.id": "resp-1",
+    "gen_ai.usage.input_tokens": 30,
+    "gen_ai.usage.output_tokens": 4,
+    "gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"Weather?"}]}]',
+    "gen_ai.output.messages": '[{"role":"assistant","parts":[{"type":"reasoning","content":"Hm."},'
+    '{"type":"text","content":"Rain."}]}]',
+}
+TOOL = {
+    "gen_ai.operation.name": "execute_tool",
+    "gen_ai.tool.name": "get_weather",
+    "gen_ai.tool.call.id": "call-1",
+    "gen_ai.tool.call.arguments": '{"city": "Oslo"}',
+    "gen_ai.tool.call.result": {"c": 7, "rain": True, "by": ["yr", 1.5]},
+}
+AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "forecaster", "gen_ai.conversation.id": "c-1"}
 
 
 def value(one: Any) -> dict[str, Any]:
@@ -71,6 +89,15 @@ def protobuf(sent: dict[str, Any]) -> bytes:
     for one, (trace, own, parent) in zip(spans, ids, strict=True):
         one.trace_id, one.span_id, one.parent_span_id = trace, own, parent
     return made.SerializeToString()
+
+
+def child(number: int, attributes: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return span(number, attributes, parentSpanId=f"{1:016x}", **fields)
+
+
+def a_run() -> list[dict[str, Any]]:
+    root = span(1, AGENT, endTimeUnixNano=str((NOW_S + 9) * 10**9), name="invoke_agent forecaster")
+    return [child(2, CHAT), child(3, TOOL), child(4, CHAT | {"gen_ai.response.id": "resp-2"}), root]
 
 
 class Exporter:

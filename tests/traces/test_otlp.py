@@ -6,43 +6,27 @@ from typing import Any
 
 import pytest
 from django.db.models.functions import Now
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.builders import make_project
-from tests.traces.otlp import JSON, NOW_S, PROTOBUF, TRACE, Exporter, pairs, protobuf, request, span
+from tests.traces.otlp import (
+    AGENT,
+    CHAT,
+    JSON,
+    NOW_S,
+    TOOL,
+    TRACE,
+    Exporter,
+    a_run,
+    child,
+    pairs,
+    protobuf,
+    request,
+    span,
+)
 from traces.closing import close_quiet_traces
 from traces.models import Span, Trace
 
 pytestmark = pytest.mark.django_db
-
-CHAT = {
-    "gen_ai.operation.name": "chat",
-    "gen_ai.request.model": "m-1",
-    "gen_ai.response.id": "resp-1",
-    "gen_ai.usage.input_tokens": 30,
-    "gen_ai.usage.output_tokens": 4,
-    "gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"Weather?"}]}]',
-    "gen_ai.output.messages": '[{"role":"assistant","parts":[{"type":"reasoning","content":"Hm."},'
-    '{"type":"text","content":"Rain."}]}]',
-}
-TOOL = {
-    "gen_ai.operation.name": "execute_tool",
-    "gen_ai.tool.name": "get_weather",
-    "gen_ai.tool.call.id": "call-1",
-    "gen_ai.tool.call.arguments": '{"city": "Oslo"}',
-    "gen_ai.tool.call.result": {"c": 7, "rain": True, "by": ["yr", 1.5]},
-}
-AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "forecaster", "gen_ai.conversation.id": "c-1"}
-
-
-def child(number: int, attributes: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return span(number, attributes, parentSpanId=f"{1:016x}", **fields)
-
-
-def a_run() -> list[dict[str, Any]]:
-    root = span(1, AGENT, endTimeUnixNano=str((NOW_S + 9) * 10**9), name="invoke_agent forecaster")
-    return [child(2, CHAT), child(3, TOOL), child(4, CHAT | {"gen_ai.response.id": "resp-2"}), root]
 
 
 @pytest.fixture
@@ -219,129 +203,3 @@ def test_json_is_read_as_clients_write_it(exporter: Exporter) -> None:
     assert {key: stored.attributes[key] for key in wanted} == wanted
     exporter.post(json.dumps(request(span(9, traceId=TRACE.upper(), parentSpanId="0" * 16))).encode(), JSON)
     assert Trace.objects.count() == 1
-
-
-def test_broken_texts_are_repaired_in_each_encoding_and_their_neighbours_are_not_touched(exporter: Exporter) -> None:
-    hostile = {"nul": "a\0b", "k\0": "x", "deep": {"in\0ner": ["\0"]}, "": "no key"}
-    body = protobuf(request(span(1, hostile | {"bad": "BAD!"}), span(2, {"fine": "\\u0000 stays"})))
-    body = body.replace(b"BAD!", b"\xff\xfe!!")
-    assert exporter.post(body).status_code == 200
-    first, second = exporter.spans()
-    assert (first.attributes["nul"], first.attributes["k\ufffd"]) == ("a\ufffdb", "x")
-    assert first.attributes["deep"] == {"in\ufffdner": ["\ufffd"]}
-    assert first.attributes["bad"] == "\ufffd\ufffd!!"
-    assert (first.repaired, second.attributes["fine"]) == (True, "\\u0000 stays")
-    text = json.dumps(request(span(3, {"a": "HALF"}), span(4, {"a": "BAD!"}), span(5)))
-    sent = text.encode().replace(b"HALF", b"\\ud83d").replace(b"BAD!", b"\xff\xfe!!")
-    assert exporter.post(sent, JSON).json() == {}
-    half, bad, whole = exporter.spans()[2:]
-    assert (half.attributes["a"], half.repaired, whole.repaired) == ("\ufffd", True, False)
-    assert (bad.attributes["a"], bad.repaired) == ("\ufffd!!", True)
-
-
-def test_keys_are_stored_flat_and_cut(exporter: Exporter) -> None:
-    keys = ["__proto__", "constructor.prototype.x", "a.b.c", "a", "😀", "\u202e", "line\nbreak", "k" * 10_000]
-    exporter.send(span(1, dict.fromkeys(keys, "v")), span(2))
-    stored, neighbour = exporter.spans()
-    assert {key for key in stored.attributes if not key.startswith(("otel.", "agentops."))} >= set(keys[:-1])
-    (long,) = [key for key in stored.attributes if key.startswith("kkk")]
-    assert (len(long) < 300, stored.repaired, neighbour.repaired) == (True, True, False)
-
-
-@pytest.mark.parametrize("is_json", [True, False], ids=["json", "protobuf"])
-def test_what_is_beyond_the_limits_of_a_span_is_counted_and_not_kept(exporter: Exporter, *, is_json: bool) -> None:
-    many = {f"key {i}": i for i in range(300)}
-    events = [{"name": "e", "timeUnixNano": "1", "attributes": pairs(many)}] * 200
-    links = [{"traceId": TRACE, "spanId": f"{9:016x}"}] * 200
-    sent = request(span(1, many, events=events, links=links, droppedAttributesCount=5), span(2))
-    if not is_json:
-        for one in sent["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["links"]:
-            one.clear()
-    body = json.dumps(sent).encode() if is_json else protobuf(sent)
-    assert exporter.post(body, JSON if is_json else PROTOBUF).status_code == 200
-    stored, neighbour = exporter.spans()
-    kept = stored.attributes
-    assert sum(key.startswith("key ") for key in kept) == 128
-    assert kept["otel.dropped_attributes_count"] == 300 - 128 + 5 + 128 * (300 - 128)
-    assert (kept["otel.dropped_events_count"], kept["otel.dropped_links_count"]) == (72, 72)
-    assert "otel.dropped_events_count" not in neighbour.attributes
-
-
-def test_huge_texts_are_cut_and_indexed_values_are_short(exporter: Exporter) -> None:
-    name = "n" * 12_000
-    about = AGENT | {"gen_ai.agent.name": name, "gen_ai.conversation.id": name, "huge": "h" * 3_000_000}
-    tool = TOOL | {"gen_ai.tool.name": name, "gen_ai.tool.call.result": "r" * 1_500_000}
-    exporter.send(span(1, about, name=name), span(2, tool), span(3))
-    agent, call, _ = exporter.spans()
-    assert (agent.repaired, call.repaired) == (True, True)
-    assert len(json.dumps(agent.attributes)) < 300_000
-    assert (call.output or "").endswith('… [cut: 1,000,031 characters]"')
-    for text in (agent.name, agent.agent, call.tool_name, exporter.trace().agent, exporter.trace().name):
-        assert len(text or "") < 300
-
-
-@pytest.mark.parametrize("depth", [33, 90, 95, 10_000])
-def test_values_nested_too_deeply_harm_nobody(exporter: Exporter, depth: int) -> None:
-    nested = b'{"arrayValue":{"values":[' * depth + b"{}" + b"]}}" * depth
-    body = json.dumps(request(span(1, {"deep": "HERE"}), span(2))).encode()
-    answer = exporter.post(body.replace(b'{"stringValue": "HERE"}', nested), JSON)
-    assert answer.status_code in {200, 400}
-    if answer.status_code == 200:
-        assert any(one.span_id[-1] == "2" for one in exporter.spans())
-
-
-def length(data: bytes) -> bytes:
-    size, parts = len(data), b""
-    while size > 0x7F:
-        parts, size = parts + bytes([size & 0x7F | 0x80]), size >> 7
-    return parts + bytes([size]) + data
-
-
-@pytest.mark.parametrize(("depth", "status"), [(20, 200), (10_000, 400)])
-def test_protobuf_nested_too_deeply_is_refused(exporter: Exporter, depth: int, status: int) -> None:
-    value = b""
-    for _ in range(depth):
-        value = b"\x2a" + length(b"\x0a" + length(value))  # array_value { values { … } }
-    pair = b"\x0a\x01a\x12" + length(value)
-    ids = b"\x0a\x10" + b"1" * 16 + b"\x12\x08" + b"2" * 8
-    one = ids + b"\x4a" + length(pair)
-    assert exporter.post(b"\x0a" + length(b"\x12" + length(b"\x12" + length(one)))).status_code == status
-
-
-BODIES = [protobuf(request(*a_run())), json.dumps(request(*a_run())).encode()]
-
-
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    which=st.sampled_from([0, 1]),
-    as_json=st.booleans(),
-    cuts=st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 6), st.binary(max_size=6)), max_size=4),
-)
-def test_no_damage_to_a_request_is_an_error_of_the_server(
-    exporter: Exporter, which: int, as_json: bool, cuts: list[tuple[int, int, bytes]]
-) -> None:
-    body = BODIES[which]
-    for place, size, other in cuts:
-        at = place % (len(body) + 1)
-        body = body[:at] + other + body[at + size :]
-    answer = exporter.post(body, JSON if as_json else PROTOBUF)
-    assert answer.status_code in {200, 400}
-
-
-VALUES: Any = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("\0\ud800"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=8,
-)
-KEYS = st.sampled_from([*CHAT, *TOOL, *AGENT, "gen_ai.tool.definitions", "session.id", "mcp.method.name"])
-
-
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(attributes=st.dictionaries(KEYS, VALUES, max_size=8))
-def test_no_value_of_a_known_attribute_is_an_error_of_the_server(
-    exporter: Exporter, attributes: dict[str, Any]
-) -> None:
-    texts = {key: one if isinstance(one, str) else json.dumps(one) for key, one in attributes.items()}
-    for sent in (attributes, texts):
-        body = json.dumps(request(span(1, {key: one for key, one in sent.items() if one is not None})))
-        assert exporter.post(body.encode(), JSON).status_code in {200, 400}

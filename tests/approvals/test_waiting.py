@@ -21,6 +21,7 @@ from tests.builders import make_project
 from tests.web.test_stream import SESSIONS_SQL
 
 PENDING, APPROVED = {"status": "pending"}, {"status": "approved"}
+CLAIM = "/api/v1/approvals/01a20eed-22be-7737-8dc4-8218ba6b8965/claim"
 
 
 class Pages:
@@ -93,7 +94,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     ("query", "more"),
     [("", {}), ("wait=0", {}), ("wait=x", {}), ("wait=999", {}), ("wait=-1", {}), ("wait=5", {"method": "POST"}),
      ("wait=5", {"headers": [(b"content-length", b"3")]}), ("wait=5", {"path": "/api/v1/traces/x"}),
-     ("wait=5", {"path": "/api/v1/approvals/x"}), ("wait=5", {"path": "/api/v1/approvals/01a20eed-22be-7737-8dc4-8218ba6b8965/claim"})],
+     ("wait=5", {"path": "/api/v1/approvals/x"}), ("wait=5", {"path": CLAIM})],
     ids=str,
 )  # fmt: skip
 def test_everything_but_a_wait_is_for_the_pages_alone(query: str, more: dict[str, Any]) -> None:

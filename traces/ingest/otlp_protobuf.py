@@ -7,9 +7,11 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from traces.ingest.clean import MAX_TEXT
 from traces.ingest.otlp_repair import repaired_copy
 from traces.ingest.otlp_span import (
     MAX_DEPTH,
+    MAX_KEY,
     MAX_PER_SPAN,
     Attributes,
     BadSpanError,
@@ -60,12 +62,12 @@ def _parse(kind: Any, body: bytes) -> tuple[Any, bool]:
 
 
 def _resource(group: Any) -> Attributes:
-    return Cleaner().attributes(pairs(group.resource.attributes))
+    return attributes_of(group.resource.attributes, Cleaner())
 
 
 def _span(span: Any, scope: Scope, was_repaired: bool) -> WireSpan:
     cleaner = Cleaner()
-    attributes = cleaner.attributes(pairs(span.attributes), span.dropped_attributes_count)
+    attributes = attributes_of(span.attributes, cleaner, span.dropped_attributes_count)
     events = span.events
     links = span.links
     cleaner.note_dropped("events", span.dropped_events_count + max(len(events) - MAX_PER_SPAN, 0))
@@ -89,25 +91,35 @@ def _span(span: Any, scope: Scope, was_repaired: bool) -> WireSpan:
 
 
 def _event(event: Any, cleaner: Cleaner) -> Event:
-    return Event(cleaner.text(event.name), event.time_unix_nano, cleaner.attributes(pairs(event.attributes)))
+    return Event(cleaner.text(event.name), event.time_unix_nano, attributes_of(event.attributes, cleaner))
 
 
 def _link(link: Any, cleaner: Cleaner) -> Attributes:
-    about = cleaner.attributes(pairs(link.attributes))
+    about = attributes_of(link.attributes, cleaner)
     return {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex(), "attributes": about}
 
 
-def pairs(attributes: Any) -> Iterator[tuple[str, Any]]:
-    """Yield key and value of each attribute; the walk over these is what decoding costs."""
-    for pair in attributes:
-        value = pair.value
+def attributes_of(sent: Any, cleaner: Cleaner, dropped: int = 0) -> Attributes:
+    """Return what `Cleaner.attributes` does, in one loop: the walk over these is what decoding costs."""
+    found: Attributes = {}
+    for place, pair in enumerate(sent):
+        if len(found) >= MAX_PER_SPAN:
+            dropped += len(sent) - place
+            break
+        key, value = pair.key, pair.value
         kind = value.WhichOneof("value")
         if kind == "string_value":
-            yield pair.key, value.string_value
-        elif kind in {"array_value", "kvlist_value"}:
-            yield pair.key, nested(value)
+            said = value.string_value
+            if "\x00" in said or len(said) > MAX_TEXT:
+                said = cleaner.text(said)
         else:
-            yield pair.key, None if kind is None else getattr(value, kind)
+            said = cleaner.value(nested(value))
+        if not key:
+            cleaner.repaired = True
+            continue
+        found[key if len(key) < MAX_KEY and "\x00" not in key else cleaner.text(key, MAX_KEY)] = said
+    cleaner.note_dropped("attributes", dropped)
+    return found
 
 
 def nested(value: Message | Any, depth: int = MAX_DEPTH) -> Any:

@@ -13,6 +13,7 @@ LONG_FIRST = (
     "tests/notify/test_under_fire.py",
     "tests/routes/",
     "tests/embedded/",
+    "tests/runtime/test_restart.py",
     "tests/web/test_browser.py",
     "tests/traces/test_import.py",
     "tests/detectors/test_a_new_detector.py",

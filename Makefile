@@ -28,4 +28,5 @@ bench:  ## measured figures, printed as ratios
 crash:  ## longer rounds of the crash tests, and of those of real runs
 	CRASH_ROUNDS=20 $(PY) manage.py test -m crash
 	PERMUTATIONS=10 $(PY) manage.py test tests/detectors/test_fold.py
+	APPROVALS=200 $(PY) manage.py test tests/approvals/test_races.py
 	IMPORT_AGAIN_EVERY=1 $(PY) manage.py test tests/traces/test_import.py

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import rfc8785
 
 from approvals.models import Action, Approval
@@ -22,6 +23,7 @@ def canonical(arguments: dict[str, Any]) -> str:
     """Return the one way to write these arguments. Raises ArgumentsError."""
     try:
         text = rfc8785.dumps(arguments).decode()
+        rfc8785.dumps(msgspec.json.decode(text))  # 1e16 is written as a whole number, and read as one
     except rfc8785.IntegerDomainError:
         raise ArgumentsError("whole numbers beyond 2^53 lose digits in JSON: send them as text") from None
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError):

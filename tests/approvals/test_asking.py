@@ -101,6 +101,7 @@ def test_asking_twice_under_one_call_id_is_asking_once():
     ("arguments", "said"),
     [
         ({"n": 2**53}, "send them as text"),
+        ({"n": 1e16}, "send them as text"),
         ({"n": float("nan")}, "finite"),
         ({"n": "\ud800"}, "well-formed"),
         ({"note": "\n" * 5_000 + "delete everything"}, "200 lines"),

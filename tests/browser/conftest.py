@@ -19,15 +19,15 @@ def instance() -> Iterator[Instance]:
 
 
 @pytest.fixture(scope="package")
-def cookies() -> list[Cookie]:
-    """What the first sign-in gave: checking a password takes its time on purpose."""
-    return []
+def cookies() -> dict[str, list[Cookie]]:
+    """What the first sign-in of each person gave: checking a password takes its time on purpose."""
+    return {}
 
 
 class Visit:
     """A person with a browser: complains at the end about errors in it and about requests that left the machine."""
 
-    def __init__(self, page: Page, instance: Instance, cookies: list[Cookie]) -> None:
+    def __init__(self, page: Page, instance: Instance, cookies: dict[str, list[Cookie]]) -> None:
         self.page, self.instance, self.cookies = page, instance, cookies
         self.complaints: list[str] = []
         page.on("console", self._console)
@@ -47,18 +47,18 @@ class Visit:
         assert answer, path
         assert answer.ok, f"{path}: {answer.status}"
 
-    def sign_in(self) -> None:
-        """Sign in as the owner: by the form the first time, as the same session afterwards."""
-        if self.cookies:
-            self.page.context.add_cookies(self.cookies)  # type: ignore[arg-type]
+    def sign_in(self, who: str = "owner") -> None:
+        """Sign in as the owner or the approver: by the form the first time, as the same session afterwards."""
+        if who in self.cookies:
+            self.page.context.add_cookies(self.cookies[who])  # type: ignore[arg-type]
             return
-        owner = self.instance.credentials["owner"]
+        person = self.instance.credentials[who]
         self.goto("/accounts/login/")
-        self.page.fill("[name=login]", owner["email"])
-        self.page.fill("[name=password]", owner["password"])
+        self.page.fill("[name=login]", person["email"])
+        self.page.fill("[name=password]", person["password"])
         self.page.press("[name=password]", "Enter")
         self.page.wait_for_url(f"{self.instance.url}/")
-        self.cookies.extend(self.page.context.cookies())
+        self.cookies[who] = self.page.context.cookies()
 
     def expect_accessible(self) -> None:
         """Run axe's rules (WCAG 2.2 A and AA, best practices) on the page as it is now."""
@@ -70,7 +70,7 @@ class Visit:
 
 
 @pytest.fixture
-def visit(page: Page, instance: Instance, cookies: list[Cookie]) -> Iterator[Visit]:
+def visit(page: Page, instance: Instance, cookies: dict[str, list[Cookie]]) -> Iterator[Visit]:
     visit = Visit(page, instance, cookies)
     yield visit
     assert visit.complaints == []

@@ -1,4 +1,4 @@
-"""The way of an approval in a real browser: it appears, is looked at, and is decided, by keyboard, on a phone, without scripts."""
+"""An approval in a real browser: it appears, is looked at and decided; by keyboard, on a phone, without scripts."""
 
 import json
 import re

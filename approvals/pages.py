@@ -89,6 +89,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     alike: Approval | None
     edited: list[Row]  # what a person changed, from what was asked
     hidden: Hidden | None
+    may_edit: bool  # somebody could approve other arguments
     fields: list[edit.Field]
     json: str
     run: Run | None
@@ -111,6 +112,7 @@ def page(approval: Approval, member: Membership | None, sent: Mapping[str, str] 
         alike=alike,
         edited=compare(action.parsed_proposal, action.parsed_arguments) if action.proposed_arguments else [],
         hidden=hidden_in(action),
+        may_edit=member is not None and bool(people.deciders(approval, edited_by=member.user_id)),
         fields=edit.fields(action, sent) if is_open else [],
         json=(sent or {}).get("arguments") or edit.as_json(action.parsed_arguments),
         run=_run(approval),

@@ -23,6 +23,7 @@ KEPT = {f"{page}-{theme}-1440" for page in ("overview", "traces", "trace") for t
 KEPT |= {"trace-light-390", "run-light-1440"}
 DEMO_TIMEOUT_S = ALERTS_TIMEOUT_S = 60
 RUNS_TIMEOUT_S = 120
+ASKED = "SELECT id FROM approvals_approval WHERE status = 'pending' ORDER BY id"
 WAITING = "SELECT id FROM runtime_run WHERE status = 'waiting_approval' ORDER BY id"
 
 PAGES = {
@@ -47,6 +48,12 @@ PAGES = {
     "components": "/components",
     "not-found": "/traces/demo-nothing",
 }
+PAGES_OF_APPROVER = {
+    "approvals": "/approvals",
+    "approvals-decided": "/approvals?tab=decided",
+    "approval": "/approvals/{approval}",
+    "approval-edit": "/approvals/{approval}?edit=1#edit",
+}
 
 
 def fill(instance: Instance) -> dict[str, str]:
@@ -70,6 +77,7 @@ def fill(instance: Instance) -> dict[str, str]:
     ((session,),) = instance.query("SELECT id FROM traces_session WHERE session_id = 'demo-search-loop'")
     return {
         "run": str(instance.query(WAITING)[0][0]),
+        "approval": str(instance.query(ASKED)[0][0]),
         "loop": step("demo-search-loop", 7),
         "long": traces["demo-long"],
         "hostile": step("demo-hostile", 1),
@@ -78,11 +86,11 @@ def fill(instance: Instance) -> dict[str, str]:
     }
 
 
-def sign_in(page: Page, instance: Instance) -> None:
-    owner = instance.credentials["owner"]
+def sign_in(page: Page, instance: Instance, who: str) -> None:
+    person = instance.credentials[who]
     page.goto(f"{instance.url}/accounts/login/")
-    page.fill("[name=login]", owner["email"])
-    page.fill("[name=password]", owner["password"])
+    page.fill("[name=login]", person["email"])
+    page.fill("[name=password]", person["password"])
     page.press("[name=password]", "Enter")
     page.wait_for_url(f"{instance.url}/")
 
@@ -94,12 +102,13 @@ class Camera:
         self.instance, self.browser, self.folder, self.wanted = instance, browser, folder, wanted
         self.taken = 0
 
-    def take(self, pages: Mapping[str, str], *, signed_in: bool = True) -> None:
+    def take(self, pages: Mapping[str, str], *, who: str = "owner") -> None:
+        """Take them as the owner or the approver sees them; nobody is signed in for an empty `who`."""
         pages = {name: address for name, address in pages.items() if name in self.wanted or not self.wanted}
         for theme in THEMES if pages else ():
             page = self.browser.new_context(color_scheme=theme, reduced_motion="reduce").new_page()
-            if signed_in:
-                sign_in(page, self.instance)
+            if who:
+                sign_in(page, self.instance, who)
             for name, address in pages.items():
                 page.goto(f"{self.instance.url}{address}")
                 for width, size in SIZES.items():
@@ -128,10 +137,12 @@ def main() -> int:
     with fresh_instance() as instance, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         camera = Camera(instance, browser, options.folder, options.pages)
-        camera.take({"sign-in": "/accounts/login/"}, signed_in=False)
+        camera.take({"sign-in": "/accounts/login/"}, who="")
         camera.take({"start": "/start"})  # while it still waits
         places = fill(instance)
         camera.take({name: address.format(**places) for name, address in PAGES.items()})
+        approvals = {name: address.format(**places) for name, address in PAGES_OF_APPROVER.items()}
+        camera.take(approvals, who="approver")
         browser.close()
     print(f"{camera.taken} pictures in {options.folder}")
     return 0

@@ -234,3 +234,14 @@ def test_an_edit_of_one_into_true_is_a_change(client: Client, member: Membership
     approval = propose(member.project, arguments={"force": 1})
     assert send(client, approval, arguments='{"force": true}').status_code == 302
     assert fresh(approval).action.arguments == '{"force":true}'
+
+
+def test_an_edit_that_nobody_else_could_approve_is_not_offered(client: Client, member: Membership) -> None:
+    approval = with_schema(member)
+    assert "Nobody else in this project could approve your edit" in words_of(client.get(approval.get_absolute_url()))
+    assert send(client, approval, **edited(approval, amount="20")).status_code == 403
+    make_policy(member.project, mode="confirm")
+    confirmed = with_schema(member)
+    assert "Approve with these arguments" in words_of(client.get(confirmed.get_absolute_url()))
+    assert send(client, confirmed, **edited(confirmed, amount="20")).status_code == 302
+    assert (fresh(confirmed).status, fresh(confirmed).action.parsed_arguments["amount"]) == ("approved", 20)

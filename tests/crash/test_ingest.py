@@ -117,6 +117,10 @@ def test_nothing_acknowledged_is_missing_or_doubled(instance: Instance, seed: in
     assert len(rows) == len(set(rows))
     assert instance.query(WRONG_SUMS, [f"{seed}-%"]) == []
     ((accepted, stored),) = instance.query(
-        "SELECT (SELECT sum(accepted) FROM traces_ingestbatch), (SELECT count(*) FROM traces_span)"
+        "SELECT (SELECT sum(accepted) FROM traces_ingestbatch b WHERE EXISTS (SELECT 1 FROM traces_trace t"
+        " WHERE t.trace_id = ANY (b.traces) AND t.external_trace_id LIKE %s)),"
+        " (SELECT count(*) FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id"
+        " WHERE t.external_trace_id LIKE %s)",
+        [f"{seed}-%", f"{seed}-%"],
     )
     assert accepted == stored

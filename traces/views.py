@@ -14,7 +14,7 @@ from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, KeysetPage, keyset_page
 from agentops.web.pages import is_part_wanted, render_page
-from traces import queries
+from traces import activity, queries
 from traces.alerts import evidence
 from traces.alerts import queries as alert_queries
 from traces.models import Session, Trace, TraceStatus
@@ -44,8 +44,8 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     }
     if not is_part_wanted(request):
         now = timezone.now()
-        context["facets"] = queries.facets(request.project, now - DAY)
-        context["histogram"] = queries.per_interval(request.project, now - DAY, now, HISTOGRAM_BARS)
+        context["facets"] = activity.facets(request.project, now - DAY)
+        context["histogram"] = activity.per_interval(request.project, now - DAY, now, HISTOGRAM_BARS)
         context["since"], context["until"] = now - DAY, now
     return render_page(request, "traces/list.html", context, partial="rows")
 

@@ -11,7 +11,7 @@ from agentops.accounts.models import ApiKey
 from agentops.accounts.request import ProjectRequest
 from agentops.web.pages import render_page
 from approvals import queries as approvals_queries
-from traces import queries
+from traces import activity, queries
 from traces.alerts import mttd
 from traces.alerts import queries as alert_queries
 from traces.models import Trace, TraceStatus
@@ -39,11 +39,11 @@ def overview(request: ProjectRequest) -> HttpResponse:
         "windows": list(WINDOWS),
         "since": since,
         "until": until,
-        "counts": queries.facets(request.project, since),
-        "sums": queries.ledger(request.project, since),
+        "counts": activity.facets(request.project, since),
+        "sums": activity.ledger(request.project, since),
         "live": queries.newest(request.project, TraceFilters(status=TraceStatus.RUNNING), ROWS),
         "failed": queries.newest(request.project, TraceFilters(status=TraceStatus.ERROR, since=since), ROWS),
-        "agents": queries.busiest(request.project, since, ROWS),
+        "agents": activity.busiest(request.project, since, ROWS),
         "asked": approvals_queries.waiting_sums(request.project),
         **_alerts(request, since, until),
     }
@@ -75,7 +75,7 @@ def start(request: ProjectRequest) -> HttpResponse:
     context = {
         "key": key,
         "used_key": ApiKey.objects.of(request.project).exclude(last_used_at=None).order_by("-last_used_at").first(),
-        "batch": queries.last_batch(request.project),
+        "batch": activity.last_batch(request.project),
         "trace": queries.newest(request.project, TraceFilters(), 1).first(),
     }
     return render_page(request, "console/start.html", context, partial="stations")

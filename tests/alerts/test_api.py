@@ -7,6 +7,7 @@ import pytest
 from django.db.models import F
 from django.test import Client
 
+from agentops.accounts.authenticate import forget_verified
 from agentops.accounts.models import AnsweredCall, Project
 from agentops.audit.models import Entry
 from tests.alerts.builders import looping, make_finding, make_trace, raise_one, run_jobs
@@ -127,6 +128,7 @@ def test_lists_cost_the_same_however_long(api: Api, django_assert_num_queries: A
         for n in range(rows):
             raise_one(api.project, tool_name=f"{rows}-{n}")
         for path, cost in {"alerts": 1, "findings": 1, "traces": 2, "mttd": 2}.items():
+            forget_verified()
             api.get(path)  # the key is known for three seconds from here on
             with django_assert_num_queries(cost):
                 assert api.get(path).status_code == 200

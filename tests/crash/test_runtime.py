@@ -33,7 +33,7 @@ TURNS: list[Any] = [
     [["look_up", {"order": 1}]],
     [["charge", {"order": 1}], ["issue_refund", {"order": 2}]],
     [["book", {"order": 1}], ["note", {"order": 3}], ["send_email", {"order": 1}]],
-    {"fail": "no such model", "fatal": True},
+    {"fail": "no such model", "fatal": True, "times": 99},  # whoever asks, also after one was fenced out
 ]
 # The hits of a point in one run: look_up, charge, issue_refund, book, note, send_email.
 CHARGE, REFUND, BOOK, NOTE, MAIL = 2, 3, 4, 5, 6

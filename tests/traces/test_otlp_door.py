@@ -168,11 +168,17 @@ def test_a_full_or_absent_database_asks_to_come_back(exporter: Exporter, monkeyp
     assert exporter.post(b"").status_code == 503
 
 
-def test_metrics_and_empty_logs_are_taken_and_nothing_is_kept(exporter: Exporter) -> None:
-    for path in ("/v1/metrics", "/v1/logs"):
-        assert exporter.post(b"", PROTOBUF, path).content == b""
-        assert exporter.post(b"{}", JSON, path).json() == {}
+def test_metrics_are_taken_and_nothing_is_kept(exporter: Exporter) -> None:
+    assert exporter.post(b"", PROTOBUF, "/v1/metrics").content == b""
+    assert exporter.post(b"{}", JSON, "/v1/metrics").json() == {}
     assert not Trace.objects.exists()
+
+
+@pytest.mark.parametrize("kind", [PROTOBUF, JSON])
+def test_logs_are_refused_for_a_success_would_say_that_they_are_kept(exporter: Exporter, kind: str) -> None:
+    answer = exporter.post(b"", kind, "/v1/logs")
+    assert answer.status_code == 501
+    assert status_of(answer) == (12, "Log records are not kept yet. Send spans alone: OTEL_LOGS_EXPORTER=none.")
 
 
 def test_other_methods_are_refused(exporter: Exporter) -> None:

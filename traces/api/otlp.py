@@ -57,9 +57,8 @@ def post_traces(request: ProjectRequest) -> HttpResponse:
 
 @door
 def post_logs(request: ProjectRequest) -> HttpResponse:
-    """Take log records, of which none is kept yet."""
-    read_request(request)
-    return success(request, "log_records")
+    """Refuse log records: a success would say that they are kept."""
+    return refuse(request, 501, "Log records are not kept yet. Send spans alone: OTEL_LOGS_EXPORTER=none.")
 
 
 @door

@@ -5,18 +5,16 @@ from typing import Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 RETRY_AFTER_S = "2"
 # google.rpc.Code for each HTTP status that the door answers; UNKNOWN for any other.
-CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 503: 14}
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 501: 12, 503: 14}
 UNKNOWN = 2
 RESPONSES = {
     "spans": (ExportTraceServiceResponse, "rejected_spans", "rejectedSpans"),
-    "log_records": (ExportLogsServiceResponse, "rejected_log_records", "rejectedLogRecords"),
     "data_points": (ExportMetricsServiceResponse, "rejected_data_points", "rejectedDataPoints"),
 }
 

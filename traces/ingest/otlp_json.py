@@ -15,7 +15,6 @@ from traces.ingest.otlp_json_model import (
     EventIn,
     GroupIn,
     LinkIn,
-    LogIn,
     Number,
     PairIn,
     RequestIn,
@@ -42,14 +41,13 @@ from traces.ingest.otlp_span import (
 )
 
 _SNAKE = re.compile(
-    rb'"((?:resource|scope)_(?:spans|logs)|log_records|(?:trace|span|parent_span)_id|(?:start_|end_|observed_)?time_unix_nano'
+    rb'"((?:resource|scope)_spans|(?:trace|span|parent_span)_id|(?:start_|end_)?time_unix_nano'
     rb"|dropped_(?:attributes|events|links)_count|(?:string|bool|int|double|array|kvlist|bytes)_value"
-    rb'|severity_(?:number|text)|event_name)"(?=\s*:)'
+    rb')"(?=\s*:)'
 )
 
 _requests = msgspec.json.Decoder(RequestIn)
 _spans = msgspec.json.Decoder(SpanIn)
-_logs = msgspec.json.Decoder(LogIn)
 
 KINDS = {"SPAN_KIND_INTERNAL": 1, "SPAN_KIND_SERVER": 2, "SPAN_KIND_CLIENT": 3, "SPAN_KIND_PRODUCER": 4,
          "SPAN_KIND_CONSUMER": 5}  # fmt: skip
@@ -72,17 +70,6 @@ def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
                     yield BadSpanError("", str(error) or "is nested too deeply")
 
 
-def read_logs(body: bytes) -> Iterator[tuple[LogIn, Scope]]:
-    """Yield each log record of the request that can be read, with its scope. Raises UnreadableError."""
-    request = _decode(body)
-    for group in request.resource_logs or []:
-        resource = _resource(group)
-        for part in group.scope_logs or []:
-            scope = _scope(part, resource)
-            for raw in part.log_records or []:
-                yield decode_repaired(bytes(raw), _logs)[0], scope
-
-
 def _decode(body: bytes) -> RequestIn:
     """Return the request; in a body that is broken JSON, what was broken is a NUL now, which the cleaner replaces."""
     if not body.strip():
@@ -103,7 +90,7 @@ def _decode(body: bytes) -> RequestIn:
 
 def _camel(body: bytes) -> bytes:
     """Return the body with snake_case names spelled as the specification has them. Texts within it stay."""
-    if not any(name in body for name in (b'"resource_spans"', b'"resource_logs"', b'"scope_spans"', b'"trace_id"')):
+    if not any(name in body for name in (b'"resource_spans"', b'"scope_spans"', b'"trace_id"')):
         return body
     return _SNAKE.sub(lambda m: b'"' + _camel_name(m[1]) + b'"', body)
 

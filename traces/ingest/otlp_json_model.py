@@ -67,16 +67,6 @@ class SpanIn(Camel):
     dropped_links_count: int | None = None
 
 
-class LogIn(Camel):
-    trace_id: str | None = None
-    span_id: str | None = None
-    time_unix_nano: Number = None
-    observed_time_unix_nano: Number = None
-    event_name: str | None = None
-    body: AnyValueIn | None = None
-    attributes: list[PairIn] | None = None
-
-
 class ScopeIn(Camel):
     name: str | None = None
     version: str | None = None
@@ -85,7 +75,6 @@ class ScopeIn(Camel):
 class ScopePartIn(Camel):
     scope: ScopeIn | None = None
     spans: list[Raw] | None = None
-    log_records: list[Raw] | None = None
 
 
 class ResourceIn(Camel):
@@ -95,9 +84,7 @@ class ResourceIn(Camel):
 class GroupIn(Camel):
     resource: ResourceIn | None = None
     scope_spans: list[ScopePartIn] | None = None
-    scope_logs: list[ScopePartIn] | None = None
 
 
 class RequestIn(Camel):
     resource_spans: list[GroupIn] | None = None
-    resource_logs: list[GroupIn] | None = None

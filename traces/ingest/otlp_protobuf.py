@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from traces.ingest.clean import MAX_TEXT
@@ -38,17 +37,6 @@ def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
                     yield _span(span, scope, was_repaired)
                 except BadSpanError as error:
                     yield error
-
-
-def read_logs(body: bytes) -> Iterator[tuple[Any, Scope]]:
-    """Yield each record of an ExportLogsServiceRequest with its scope. Raises UnreadableError."""
-    request, _ = _parse(ExportLogsServiceRequest, body)
-    for group in request.resource_logs:
-        resource = _resource(group)
-        for part in group.scope_logs:
-            scope = Scope(part.scope.name.replace("\x00", ""), part.scope.version.replace("\x00", ""), resource)
-            for record in part.log_records:
-                yield record, scope
 
 
 def _parse(kind: Any, body: bytes) -> tuple[Any, bool]:

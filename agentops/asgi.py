@@ -35,6 +35,7 @@ BODY_MAX_S = 60.0
 STRANGERS_BODY_MAX_BYTES = 64 * 1024
 # A client that takes its answer more slowly than this for longer than the pause loses the rest of it.
 SEND_MIN_BYTES_S = 16 * 1024
+MARK_LOOK_S = 0.02
 SEND_PAUSE_MAX_S = 30.0
 
 
@@ -199,9 +200,18 @@ async def _answer(status: int, kind: bytes, said: dict[str, Any], send: Send, *h
     await send({"type": "http.response.body", "body": body})
 
 
+async def _until_prepared() -> None:
+    """Wait for the mark that `up` sets once the database is migrated; whoever serves without `up` names none."""
+    mark = os.environ.get("AGENTOPS_WAIT_FOR")
+    while mark and not os.path.exists(mark):  # noqa: PTH110 - a glance at a local file
+        await asyncio.sleep(MARK_LOOK_S)
+
+
 async def _live(receive: Receive, send: Send) -> None:
     while True:
         phase = (await receive())["type"]
+        if phase == "lifespan.startup":
+            await _until_prepared()
         await send({"type": f"{phase}.complete"})
         if phase == "lifespan.shutdown":
             return

@@ -80,8 +80,17 @@ class Supervisor:
 
     def start(self, part: Part, *, timeout_s: float) -> None:
         """Start a part and wait until it is ready. Raises ServiceError, or StoppedError."""
+        self.launch(part)
+        self.wait_for(part, timeout_s=timeout_s)
+
+    def launch(self, part: Part) -> None:
+        """Start a part, and leave the waiting for later."""
         self.parts.append(part)
-        process = self._launch(part)
+        self._launch(part)
+
+    def wait_for(self, part: Part, *, timeout_s: float) -> None:
+        """Wait until a part is ready. Raises ServiceError, or StoppedError."""
+        process = part.process or self._launch(part)
         deadline = monotonic() + timeout_s
         while not part.is_ready(process):
             if process.poll() is not None:

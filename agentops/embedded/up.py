@@ -5,6 +5,7 @@ import errno
 import http.client
 import json
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -119,9 +120,12 @@ def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) ->
         _start_broker(supervisor, home)
     if not env.database_url:
         _start_postgres(supervisor, home)
+    web = _web(door, home)
+    supervisor.launch(web)  # it reads its code meanwhile, and answers nobody before the mark is there
     prepared = _prepare(supervisor)
     home.prepared.touch()
-    supervisor.start(_web(door), timeout_s=WEB_TIMEOUT_S)
+    supervisor.wait_for(web, timeout_s=WEB_TIMEOUT_S)
+    web.stop_signal = signal.SIGTERM
     for name, command in (("worker", "worker"), ("sweeper", "sweep")):
         supervisor.start(Part(name, partial(spawn, _manage(command)), stage=2), timeout_s=WEB_TIMEOUT_S)
     return prepared
@@ -163,11 +167,13 @@ def _prepare(supervisor: Supervisor) -> Prepared:
         return found
 
 
-def _web(door: socket.socket) -> Part:
+def _web(door: socket.socket, home: Home) -> Part:
+    os.environ["AGENTOPS_WAIT_FOR"] = str(home.prepared)
     command = [sys.executable, "-m", "uvicorn", "agentops.asgi:application", "--fd", str(door.fileno())]
     options = ["--no-access-log", "--no-server-header", "--ws", "none", "--timeout-graceful-shutdown", "3"]
     launch = partial(spawn, [*command, *options], keep=[door.fileno()])
-    return Part("web", launch, lambda _: _answers(door), stage=2)
+    # While it waits for the mark it hears no other signal, and has nobody to finish with.
+    return Part("web", launch, lambda _: _answers(door), signal.SIGKILL, stage=2)
 
 
 def _manage(command: str) -> list[str]:

@@ -169,6 +169,8 @@ def test_a_server_that_up_starts_early_serves_only_once_the_database_is_prepared
     started = asyncio.Event()
 
     async def receive() -> Message:
+        if started.is_set():
+            await asyncio.sleep(60)
         return {"type": "lifespan.startup"}
 
     async def send(message: Message) -> None:

@@ -15,7 +15,7 @@ from traces.detectors.registry import all_detectors, fingerprint
 from traces.detectors.signals import found
 from traces.detectors.steps import Key, Reader, key_of, load
 from traces.models import Span, Trace
-from traces.queries import in_step_order
+from traces.queries import arrived_from, in_step_order
 
 STATE_BYTES = 64 * 1024
 
@@ -34,8 +34,7 @@ def detect_trace(trace: Trace) -> list[UUID]:
     plan = _plan(trace)
     states = {kind.name(): _kept(saved, kind, plan[kind]) for kind in plan}
     needs = frozenset().union(*(kind.needs for kind in plan))
-    rows = in_step_order(trace)
-    fresh = rows.filter(arrival__gte=saved.arrivals)
+    fresh = arrived_from(trace, saved.arrivals)
     first = fresh.only("span_id", "step_number", "started_at", "ended_at").first()
     is_outdated = bool(saved.arrivals) and None in states.values()
     if first is None and not is_outdated:
@@ -43,7 +42,7 @@ def detect_trace(trace: Trace) -> list[UUID]:
     if is_outdated or (first is not None and _is_late(saved, first)):
         saved.arrivals, saved.last_key, saved.toolset = 0, None, None
         detectors = [kind(**thresholds) for kind, thresholds in plan.items()]
-        return _fold(trace, saved, detectors, load(rows, needs), is_replay=True)
+        return _fold(trace, saved, detectors, load(in_step_order(trace), needs), is_replay=True)
     detectors = [kind(state=states[kind.name()], **thresholds) for kind, thresholds in plan.items()]
     return _fold(trace, saved, detectors, load(fresh, needs), is_replay=False)
 

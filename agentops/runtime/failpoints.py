@@ -12,15 +12,17 @@ _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _hits: Counter[str] = Counter()
 
 
-def _read(text: str) -> dict[str, tuple[signal.Signals, int]]:
-    found = {}
+_wanted: dict[str, tuple[signal.Signals, int]] = {}
+
+
+def arm(text: str) -> None:
+    """Take these places beside those that are armed already."""
     for part in filter(None, text.split(",")):
         name, action, *rest = part.split(":")
-        found[name] = _SIGNALS[action], int(rest[0]) if rest else 1
-    return found
+        _wanted[name] = _SIGNALS[action], int(rest[0]) if rest else 1
 
 
-_wanted = _read(os.environ.get("AGENTOPS_FAILPOINTS", ""))
+arm(os.environ.get("AGENTOPS_FAILPOINTS", ""))
 
 
 def failpoint(name: str) -> None:

@@ -1,15 +1,14 @@
 """Runs under fire: a worker is killed, or stopped and woken again, at every named point, and another one goes on.
 
 Whatever happens: no effect twice, none without its approval, none that could not be undone, and a cut e-mail goes to a
-person. The workers are polled, so nothing here needs a broker; two tests at the end go through a whole installation.
+person. The workers are polled, half of them without a broker; two tests at the end go through a whole installation.
 """
 
+import itertools
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -17,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from agentops.runtime.models import Run, RunJob
 from agentops.runtime.states import ENDED
 from tests.builders import make_project
 from tests.crash.conftest import DEFAULT_ROUNDS, ROUNDS
-from tests.instance import CHECKOUT, Instance, wait_until
+from tests.instance import Instance, wait_until
 from tests.runtime.running import Desk
+from tests.runtime.worker import Worker
 
 pytestmark = [pytest.mark.crash, pytest.mark.django_db(transaction=True)]
 
@@ -44,6 +43,7 @@ JOURNAL = ("before_model", "after_model", "in_journal", "before_journal_commit",
 UNDO = ("in_undo_intent", "after_undo_intent", "after_undo", "in_undo_record", "after_undo_record")
 BETWEEN = frozenset({"after_intent", "before_effect", "after_effect", "in_record", "before_record_commit"})
 ASLEEP_S = 4.0
+HAS_BROKER = itertools.cycle((True, False))  # in every second run nobody reaches it
 
 # Each point once; `make crash` cuts each of them in several calls.
 ONCE = [
@@ -72,21 +72,13 @@ class Fire:
         self.desk = desk
         desk.allow("charge", "book")
         self.run = desk.start(*TURNS)
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Worker] = []
+        self.has_broker = next(HAS_BROKER)
 
-    def worker(self, failpoints: str = "") -> subprocess.Popen[bytes]:
-        """Start a worker process on the database of this test."""
-        place, _, _ = os.environ["DATABASE_URL"].rpartition("/")
-        environ = {
-            **os.environ,
-            "DATABASE_URL": f"{place}/{connection.settings_dict['NAME']}",
-            "AGENTOPS_FAILPOINTS": failpoints,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-        }
-        command = [sys.executable, "-m", "tests.runtime.worker", str(self.run.pk), str(self.desk.outside.path)]
-        process = subprocess.Popen(command, env=environ, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
-        self.workers.append(process)
-        return process
+    def worker(self, failpoints: str = "") -> Worker:
+        worker = Worker(str(self.run.pk), self.desk.outside.path, failpoints, has_broker=self.has_broker)
+        self.workers.append(worker)
+        return worker
 
     def until(self, is_so: Callable[[], object], timeout_s: float = 60.0) -> None:
         """Wait for something, and meanwhile approve whatever waits."""
@@ -115,9 +107,8 @@ class Fire:
 def fire(tmp_path: Path) -> Iterator[Fire]:
     fire = Fire(Desk(make_project(), tmp_path / "outside"))
     yield fire
-    for process in fire.workers:
-        process.kill()
-        process.wait()
+    for worker in fire.workers:
+        worker.end()
 
 
 def cut_mail(point: str, hit: int) -> bool:
@@ -155,7 +146,7 @@ def check(fire: Fire) -> Run:
 @pytest.mark.parametrize(("point", "hit"), CUTS)
 def test_a_worker_killed_anywhere_is_followed_by_one_that_goes_on(fire: Fire, point: str, hit: int) -> None:
     first = fire.worker(f"{point}:kill:{hit}")
-    fire.until(lambda: first.poll() is not None)
+    fire.until(lambda: first.returncode is not None)
     assert first.returncode == -signal.SIGKILL, "it never came to the point"
     fire.expire_lease()
     fire.finish()
@@ -165,14 +156,13 @@ def test_a_worker_killed_anywhere_is_followed_by_one_that_goes_on(fire: Fire, po
 def stop_and_wake(fire: Fire, point: str, hit: int, *, asleep_s: float = ASLEEP_S) -> Run:
     """Stop a worker at a point, let another one try, wake the first one, and let both come to their end."""
     first = fire.worker(f"{point}:stop:{hit}")
-    state = Path(f"/proc/{first.pid}/stat")
-    fire.until(lambda: state.read_text().rpartition(") ")[2].startswith("T"))
+    fire.until(lambda: first.state() == "T")
     fire.expire_lease()
     fire.worker()
     wait_until(fire.is_over, asleep_s)
-    first.send_signal(signal.SIGCONT)
+    first.wake()
     fire.until(fire.is_over)
-    fire.until(lambda: first.poll() is not None)
+    fire.until(lambda: first.returncode is not None)
     return check(fire)
 
 
@@ -187,12 +177,13 @@ def test_what_a_sleeper_did_is_known_also_when_postgres_has_ended_its_transactio
     assert sum(call.late_results.count() for call in fire.desk.calls(run)) == 1
 
 
-def test_cuts_at_seeded_places_break_nothing(fire: Fire, seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.parametrize("nth", range(10 if IS_THOROUGH else 1))
+def test_cuts_at_seeded_places_break_nothing(fire: Fire, seed: int, nth: int) -> None:
+    rng = random.Random(f"{seed}.{nth}")
     for _ in range(3):
         point = rng.choice([*INTENT, *EFFECT, *RECORD, *JOURNAL, *UNDO])
-        process = fire.worker(f"{point}:kill:{rng.randint(1, 6)}")
-        fire.until(lambda process=process: process.poll() is not None)  # type: ignore[misc]
+        worker = fire.worker(f"{point}:kill:{rng.randint(1, 6)}")
+        fire.until(lambda worker=worker: worker.returncode is not None)  # type: ignore[misc]
         fire.expire_lease()
     fire.finish()
     run = check(fire)

@@ -1,8 +1,9 @@
 """The web server's one door: streams go to Django's ASGI handler, everything else to threads that run it as WSGI.
 
 Synchronous pages are several times faster under WSGI, and its threads keep their database connections; a stream there
-would hold a thread for hours. Who waits for a decision waits before the threads (approvals/waiting.py). A body is read
-whole before a thread sees it, so slow clients cost none either.
+would hold a thread for hours. Who waits for a decision waits before the threads (approvals/waiting.py), and batches
+that find no place are refused there (traces/api/admission.py). A body is read whole before a thread sees it, so slow
+clients cost none either.
 """
 
 import asyncio
@@ -225,5 +226,7 @@ except SettingsError as error:
 _wsgi: Any = get_wsgi_application()
 _pages: Any = WSGIMiddleware(_wsgi, workers=THREADS)
 _streams: Any = get_asgi_application()
-_long_poll: Any = import_string("approvals.waiting.LongPoll")  # now that the apps are there
-application = Door(pages=_long_poll(_pages), streams=_streams)
+# Now that the apps are there.
+_admission: Any = import_string("traces.api.admission.Admission")
+_long_poll: Any = import_string("approvals.waiting.LongPoll")
+application = Door(pages=_long_poll(_admission(_pages)), streams=_streams)

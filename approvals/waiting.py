@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from django.db import Error
 
-from agentops.web.asgi_types import Handler, Message, Receive, Scope, Send
+from agentops.web.asgi_types import Handler, Message, Receive, Scope, Send, as_messages
 from agentops.web.problems import problem
 from agentops.web.stream import EVERYBODY, listener
 from approvals.queries import decided_among
@@ -141,12 +141,7 @@ def is_pending(answer: list[Message]) -> bool:
 
 
 def too_many() -> list[Message]:
-    refused = problem(503, detail="Too many wait here; ask again in a moment.", headers={"Retry-After": "2"})
-    headers = [(name.lower().encode(), value.encode()) for name, value in refused.items()]
-    return [
-        {"type": "http.response.start", "status": refused.status_code, "headers": headers},
-        {"type": "http.response.body", "body": refused.content},
-    ]
+    return as_messages(problem(503, detail="Too many wait here; ask again in a moment.", headers={"Retry-After": "2"}))
 
 
 async def _is_set(news: asyncio.Event, end: float) -> bool:

@@ -3,8 +3,19 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from django.http import HttpResponse
+
 Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def as_messages(response: HttpResponse) -> list[Message]:
+    """Return a whole response in the words of ASGI."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
+    return [
+        {"type": "http.response.start", "status": response.status_code, "headers": headers},
+        {"type": "http.response.body", "body": response.content},
+    ]

@@ -1,9 +1,5 @@
 """The native ingest door: `POST /api/v1/traces`."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import msgspec
 import structlog
 from django.db import InterfaceError, OperationalError
@@ -11,7 +7,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from agentops.accounts.request import ProjectRequest
-from agentops.web.problems import problem
+from agentops.web.problems import problem, unavailable
 from traces.ingest.body import BodyRefusedError, read_request
 from traces.ingest.native import BodyError, read_body
 from traces.ingest.record import Origin
@@ -19,27 +15,8 @@ from traces.ingest.store import Receipt, store
 
 log = structlog.get_logger(__name__)
 
-IN_FLIGHT = 12  # batches a process works on at once; four of its sixteen threads are left for pages
-RETRY_AFTER_S = "2"
 NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 JSON = {"", "application/json", "text/json"}
-
-_places = threading.BoundedSemaphore(IN_FLIGHT)
-
-
-class OverloadedError(Exception):
-    """Raised when as many batches are in flight as one process takes."""
-
-
-@contextmanager
-def in_flight() -> Iterator[None]:
-    """Hold one of the places for a batch. Raises OverloadedError at once when there is none."""
-    if not _places.acquire(blocking=False):
-        raise OverloadedError
-    try:
-        yield
-    finally:
-        _places.release()
 
 
 def post_traces(request: ProjectRequest) -> HttpResponse:
@@ -48,13 +25,10 @@ def post_traces(request: ProjectRequest) -> HttpResponse:
     if content_type not in JSON | NDJSON:
         return problem(415, detail=f"Send application/json or application/x-ndjson, not {content_type[:80]}.")
     try:
-        with in_flight():
-            return _accept(request, ndjson=content_type in NDJSON)
-    except OverloadedError:
-        return _later("Too many batches are in flight; send this one again.")
+        return _accept(request, ndjson=content_type in NDJSON)
     except (OperationalError, InterfaceError) as error:
         log.warning("ingest_unavailable", error=str(error))
-        return _later("The database does not answer; nothing was stored; send this again.")
+        return unavailable("The database does not answer; nothing was stored; send this again.")
 
 
 def _accept(request: ProjectRequest, *, ndjson: bool) -> HttpResponse:
@@ -79,7 +53,3 @@ def as_json(receipt: Receipt) -> dict[str, object]:
         "rejected": receipt.rejected,
         "traces": [trace.hex for trace in receipt.traces],
     }
-
-
-def _later(detail: str) -> HttpResponse:
-    return problem(503, detail=detail, headers={"Retry-After": RETRY_AFTER_S})

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_POST
 from agentops.accounts.access import key_door
 from agentops.accounts.policy import View
 from agentops.accounts.request import ProjectRequest
-from traces.api.ingest import OverloadedError, in_flight
 from traces.api.otlp_answer import is_json, is_protobuf, refuse, success
 from traces.ingest.body import BodyRefusedError, read_request
 from traces.ingest.otlp import read_traces
@@ -27,7 +26,7 @@ Door = Callable[[ProjectRequest], HttpResponse]
 
 
 def door(view: Door) -> View:
-    """Make a view a door of OTLP: a key with the scope `ingest`, a place among the batches, errors in its words."""
+    """Make a view a door of OTLP: a key with the scope `ingest`, errors in its words."""
 
     @wraps(view)
     def opened(request: ProjectRequest) -> HttpResponse:
@@ -35,12 +34,9 @@ def door(view: Door) -> View:
             kind = (request.content_type or "nothing")[:80]
             return refuse(request, 415, f"Send application/x-protobuf or application/json, not {kind}.")
         try:
-            with in_flight():
-                return view(request)
+            return view(request)
         except (BodyRefusedError, UnreadableError) as error:
             return refuse(request, error.status, error.detail)
-        except OverloadedError:
-            return refuse(request, 503, "Too many batches are in flight; send this one again.")
         except (OperationalError, InterfaceError) as error:
             log.warning("ingest_unavailable", error=str(error))
             return refuse(request, 503, "The database does not answer; nothing was stored; send this again.")

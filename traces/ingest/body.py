@@ -31,17 +31,24 @@ def read_request(request: HttpRequest) -> bytes:
     return gunzip(body) if encoding == "gzip" else body
 
 
+def announced_size(body: bytes) -> int:
+    """Return how long a gzip body says that it is unpacked; the last four bytes of each such stream do."""
+    return int.from_bytes(body[-4:], "little")
+
+
 def gunzip(body: bytes, limit: int = MAX_BODY) -> bytes:
     """Return the unpacked bytes of one gzip member. Raises BodyRefusedError when they are broken or too many."""
     unpack = zlib.decompressobj(wbits=31)
     parts: list[bytes] = []
-    size = 0
+    size, announced = 0, announced_size(body)
     try:
         while body and not unpack.eof:
             parts.append(unpack.decompress(body, _CHUNK))
             size += len(parts[-1])
             if size > limit:
                 raise BodyRefusedError(413, _too_large())
+            if size > announced:
+                raise BodyRefusedError(400, "The gzip body is longer than its end says.")
             body = unpack.unconsumed_tail
     except zlib.error:
         raise BodyRefusedError(400, "The body is no gzip, though its Content-Encoding says so.") from None

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from traces.ingest.bulk import TOO_MANY, is_json_too_dense
 from traces.ingest.clean import clean, is_deeper, may_need_cleaning, repair_json
 from traces.ingest.record import Batch, Problem, Rejection
 from traces.ingest.step import StepIn, add_step
@@ -22,11 +23,11 @@ class BodyError(Exception):
     status = 400
 
 
-class TooManyItemsError(BodyError):
+class TooLargeError(BodyError):
     status = 413
 
-    def __init__(self) -> None:
-        super().__init__(f"The body holds more than {MAX_ITEMS:,} items; send it in smaller batches.")
+
+TOO_MANY_ITEMS = f"The body holds more than {MAX_ITEMS:,} items; send it in smaller batches."
 
 
 REQUIRED = ("step_number", "timestamp", "event_type")
@@ -46,9 +47,11 @@ def read_body(body: bytes, *, now: datetime, ndjson: bool = False) -> Batch:
 
     `now` is the moment of receipt, aware; a step that is wrong is rejected alone.
     """
+    if is_json_too_dense(body):
+        raise TooLargeError(TOO_MANY)
     items = _lines(body) if ndjson else _items(body)
     if len(items) > MAX_ITEMS:
-        raise TooManyItemsError
+        raise TooLargeError(TOO_MANY_ITEMS)
     return read_items(items, now=now)
 
 
@@ -98,7 +101,7 @@ def _lines(body: bytes) -> Sequence[bytes]:
     if not body.strip():
         raise BodyError("The body is empty; send one step a line.")
     if body.count(b"\n") > 2 * MAX_ITEMS:
-        raise TooManyItemsError
+        raise TooLargeError(TOO_MANY_ITEMS)
     return [line for line in body.split(b"\n") if line.strip()]
 
 

@@ -6,11 +6,12 @@ from datetime import datetime
 import structlog
 
 from traces.ingest import otlp_json, otlp_protobuf, preview
+from traces.ingest.bulk import TOO_MANY, is_json_too_dense, is_protobuf_too_dense
 from traces.ingest.calls import settle, told_calls
 from traces.ingest.clean import MAX_NAME, cut
 from traces.ingest.dialects.base import GATE, Reading, dialect_of, parsed
 from traces.ingest.otlp_record import is_interrupted, record
-from traces.ingest.otlp_span import BadSpanError, UnreadableError, WireSpan
+from traces.ingest.otlp_span import BadSpanError, TooLargeError, WireSpan
 from traces.ingest.record import Batch, Problem, Rejection, SpanRecord, TraceRecord
 
 log = structlog.get_logger(__name__)
@@ -19,18 +20,12 @@ MAX_SPANS = 20_000  # of one request, as many as steps at the native door
 UNNAMED = "unknown_service"  # what SDKs call a service that has no name
 
 
-class TooManySpansError(UnreadableError):
-    """Raised for a request of more spans than one transaction should hold."""
-
-    status = 413
-
-
 def read_traces(body: bytes, *, is_json: bool, now: datetime) -> Batch:
     """Return what a request's body holds; a span that is wrong is rejected alone. Raises UnreadableError."""
     batch = Batch()
     for span in _spans(body, is_json=is_json):
         if batch.received >= MAX_SPANS:
-            raise TooManySpansError(f"The request holds more than {MAX_SPANS:,} spans; send it in smaller batches.")
+            raise TooLargeError(f"The request holds more than {MAX_SPANS:,} spans; send it in smaller batches.")
         batch.received += 1
         if isinstance(span, BadSpanError):
             batch.rejected.append(Rejection(batch.received - 1, [Problem(span.pointer, span.detail)]))
@@ -48,6 +43,8 @@ def _forget_empty(batch: Batch) -> None:
 
 
 def _spans(body: bytes, *, is_json: bool) -> Iterator[WireSpan | BadSpanError]:
+    if is_json_too_dense(body) if is_json else is_protobuf_too_dense(body):
+        raise TooLargeError(TOO_MANY)
     return otlp_json.read_spans(body) if is_json else otlp_protobuf.read_spans(body)
 
 

@@ -91,7 +91,7 @@ def attributes_of(sent: Any, cleaner: Cleaner, dropped: int = 0) -> Attributes:
     """Return what `Cleaner.attributes` does, in one loop: the walk over these is what decoding costs."""
     found: Attributes = {}
     for place, pair in enumerate(sent):
-        if len(found) >= MAX_PER_SPAN:
+        if place >= MAX_PER_SPAN:
             dropped += len(sent) - place
             break
         key, value = pair.key, pair.value
@@ -102,8 +102,9 @@ def attributes_of(sent: Any, cleaner: Cleaner, dropped: int = 0) -> Attributes:
                 said = cleaner.text(said)
         else:
             said = cleaner.value(nested(value))
-        if not key:
+        if not key or key in found:
             cleaner.repaired = True
+        if not key:
             continue
         found[key if len(key) < MAX_KEY and "\x00" not in key else cleaner.text(key, MAX_KEY)] = said
     cleaner.note_dropped("attributes", dropped)

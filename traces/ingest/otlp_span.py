@@ -29,6 +29,12 @@ class UnreadableError(Exception):
         self.detail = detail
 
 
+class TooLargeError(UnreadableError):
+    """Raised for a request of more spans, or more values, than one transaction should hold."""
+
+    status = 413
+
+
 class BadSpanError(Exception):
     """Raised for a span that cannot be kept; it is rejected alone. `pointer` says where it is wrong."""
 
@@ -106,14 +112,15 @@ class Cleaner:
         return value
 
     def attributes(self, pairs: Iterable[tuple[str, Any]], dropped: int = 0) -> Attributes:
-        """Return at most MAX_PER_SPAN attributes, flat, as they were sent; the last of two equal keys wins."""
+        """Return the first MAX_PER_SPAN attributes, flat, as they were sent; the last of two equal keys wins."""
         found: Attributes = {}
-        for key, value in pairs:
-            if not key:
-                self.repaired = True
-                continue
-            if len(found) >= MAX_PER_SPAN:
+        for place, (key, value) in enumerate(pairs):
+            if place >= MAX_PER_SPAN:
                 dropped += 1
+                continue
+            if not key or key in found:
+                self.repaired = True
+            if not key:
                 continue
             found[key if len(key) < MAX_KEY and "\x00" not in key else self.text(key, MAX_KEY)] = self.value(value)
         self.note_dropped("attributes", dropped)

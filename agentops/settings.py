@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "agentops.runtime.desk",
     "agentops.web",
     "traces",
+    "traces.search.apps.SearchConfig",
     "traces.detectors.apps.DetectorsConfig",
     "traces.alerts.apps.AlertsConfig",
     "approvals.apps.ApprovalsConfig",

@@ -42,10 +42,8 @@ class Session(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "session_id"], name="session_natural_key")]
-        indexes = [
-            # The session list, newest first.
-            models.Index(fields=["project", "-received_at", "-id"], name="session_list"),
-        ]
+        # The session list, newest first.
+        indexes = [models.Index(fields=["project", "-received_at", "-id"], name="session_list")]
 
     def __str__(self) -> str:
         return self.session_id
@@ -238,9 +236,9 @@ class IngestBatch(models.Model):
     rejected_count = models.IntegerField()
     rejected = models.JSONField()  # [{"index", "errors": [{"pointer", "detail"}]}], the first MAX_REASONS
     traces = ArrayField(models.UUIDField())
+    is_indexed = models.BooleanField(default=False, db_default=False)  # search knows its words
 
     MAX_REASONS: ClassVar[int] = 100
-
     objects = ProjectScopedQuerySet.as_manager()
 
     class Meta:
@@ -256,6 +254,10 @@ class IngestBatch(models.Model):
         indexes = [
             # The ledger page and its sums, newest first.
             models.Index(fields=["project", "-received_at", "-id"], name="ingest_batch_list"),
+            # What search does not know yet, a few rows: the work of its job, and how far it lags behind.
+            models.Index(
+                fields=["project", "received_at"], condition=models.Q(is_indexed=False), name="ingest_batch_unindexed"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -291,10 +293,8 @@ class GateFact(models.Model):
     objects = ProjectScopedQuerySet.as_manager()
 
     class Meta:
-        indexes = [
-            # The facts of one trace, for the detectors that judge its calls.
-            models.Index(fields=["project", "trace_id"], name="gate_fact_by_trace"),
-        ]
+        # The facts of one trace, for the detectors that judge its calls.
+        indexes = [models.Index(fields=["project", "trace_id"], name="gate_fact_by_trace")]
 
     def __str__(self) -> str:
         return f"{self.decision} {self.tool_name}"

@@ -1,5 +1,7 @@
 """The pages of this room: traces, one trace, sessions, one session."""
 
+import re
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -19,25 +21,32 @@ from traces.alerts import evidence
 from traces.alerts import queries as alert_queries
 from traces.models import Session, Trace, TraceStatus
 from traces.queries import TraceFilters
+from traces.search.find import find, lag_s
+from traces.search.snippet import Match
+from traces.search.words import QueryError, read_query
 
 ROWS = 50
 WINDOW = 100  # steps drawn at once
 HISTOGRAM_BARS = 120
+Row = tuple[Trace, evidence.Found, Match | None]
+NO_MATCHES: Mapping[UUID, Match] = {}
 DAY = timedelta(hours=24)
 FILTERS = ("session", "agent", "status", "tool", "pattern", "words")
-MAX_WORDS = 5
+# One word of the filter field: `agent:"support desk"`, `"a phrase"`, `refun*`.
+FIELD_WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 
 @require_GET
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """List traces; an id in the search field leads to its trace. Four queries; two for a part."""
+    """List traces; an id in the search field leads to its trace. Four queries; two for a part; five more for words."""
     filters = read_filters(request)
     if request.GET.get("q") and (found := queries.trace_by_id(request.project, filters.words)):
         return redirect(found)
-    page = page_of(request, alert_queries.with_pattern(queries.traces(request.project, filters), filters.pattern))
+    page, search = _found(request, filters)
     context: dict[str, Any] = {
         "page": page,
-        "rows": _with_findings(page),
+        "rows": _with_findings(page, search.get("matches", NO_MATCHES)),
+        "search": search,
         "filters": filters,
         "tokens": [(name, getattr(filters, name)) for name in FILTERS if getattr(filters, name)],
         "query": _query(filters),
@@ -48,6 +57,19 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
         context["histogram"] = activity.per_interval(request.project, now - DAY, now, HISTOGRAM_BARS)
         context["since"], context["until"] = now - DAY, now
     return render_page(request, "traces/list.html", context, partial="rows")
+
+
+def _found(request: ProjectRequest, filters: TraceFilters) -> tuple[KeysetPage[Trace], dict[str, Any]]:
+    """Return a page of the traces that fit, and, where words are looked for, what the page says of the search."""
+    rows = alert_queries.with_pattern(queries.traces(request.project, filters), filters.pattern)
+    if not filters.words:
+        return page_of(request, rows), {}
+    try:
+        terms = read_query(filters.words)
+    except QueryError as error:
+        return KeysetPage([], None), {"error": str(error)}
+    page, matches = page_of(request, rows, find, project=request.project, terms=terms)
+    return page, {"matches": matches, "lag_s": lag_s(request.project)}
 
 
 @require_GET
@@ -69,10 +91,10 @@ def session_detail(request: ProjectRequest, session_id: UUID) -> HttpResponse:
     return render_page(request, "traces/session.html", context, partial="rows")
 
 
-def _with_findings(page: KeysetPage[Trace]) -> list[tuple[Trace, evidence.Found]]:
+def _with_findings(page: KeysetPage[Trace], matches: Mapping[UUID, Match] = NO_MATCHES) -> list[Row]:
     """Return the traces of a page with what was found in them. One query."""
     found = alert_queries.found_on(page.results)
-    return [(trace, evidence.Found(found.get(trace.pk, []))) for trace in page.results]
+    return [(trace, evidence.Found(found.get(trace.pk, [])), matches.get(trace.pk)) for trace in page.results]
 
 
 @require_GET
@@ -112,27 +134,27 @@ def _window_start(request: HttpRequest, trace: Trace, chosen: queries.Step | Non
     return chosen.position // WINDOW * WINDOW if chosen else 0
 
 
-def page_of(request: HttpRequest, rows: Any) -> KeysetPage[Any]:
-    """Return the page that `after` names; a cursor of another list starts at the top."""
+def page_of(request: HttpRequest, rows: Any, read: Callable[..., Any] = keyset_page, **by: Any) -> Any:
+    """Return the page that `after` names, as `read` makes it; a cursor of another list starts at the top."""
     try:
-        return keyset_page(rows, after=request.GET.get("after"), limit=ROWS)
+        return read(rows, after=request.GET.get("after"), limit=ROWS, **by)
     except CursorError:
-        return keyset_page(rows, after=None, limit=ROWS)
+        return read(rows, after=None, limit=ROWS, **by)
 
 
 def read_filters(request: HttpRequest) -> TraceFilters:
     """Return the filters of the address, and of the field's `agent:desk tool:search and other words`."""
     given = {name: request.GET.get(name, "")[:200].replace("\x00", "") for name in FILTERS}
-    words: list[str] = given["words"].split()
-    for word in request.GET.get("q", "")[:1000].replace("\x00", "").split():
+    words = [given["words"]] if given["words"] else []
+    for word in FIELD_WORD.findall(request.GET.get("q", "")[:1000].replace("\x00", "")):
         name, colon, value = word.partition(":")
         if colon and name in FILTERS:
-            given[name] = value
+            given[name] = value.strip('"')
         else:
             words.append(word)
     if given["status"] not in TraceStatus.values:
         given["status"] = ""
-    chosen = given | {"words": " ".join(words[:MAX_WORDS])}
+    chosen = given | {"words": " ".join(words)[:200]}
     return TraceFilters(**{name: chosen[name] for name in FILTERS})  # type: ignore[arg-type]
 
 

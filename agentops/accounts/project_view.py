@@ -1,5 +1,6 @@
 """What all API views of a project's rows share: whose rows, which parameters, which page of a list."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -8,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.views import APIView
 
 from agentops.accounts.request import ProjectRequest
-from agentops.web.keyset import CursorError, KeysetPage, keyset_page
+from agentops.web.keyset import CursorError, keyset_page
 
 LIMIT, MAX_LIMIT = 50, 200
 PAGING = [
@@ -50,10 +51,11 @@ class ProjectView(APIView):
         checked.is_valid(raise_exception=True)
         return dict(checked.validated_data)
 
-    def page(self, rows: Any, **by: Any) -> KeysetPage[Any]:
+    def page(self, rows: Any, read: Callable[..., Any] = keyset_page, **by: Any) -> Any:
+        """Return the page that was asked for, as `read` makes it. Raises ValidationError for a wrong cursor."""
         paging = self.query_page()
         try:
-            return keyset_page(rows, after=paging["after"], limit=paging["limit"], **by)
+            return read(rows, after=paging["after"], limit=paging["limit"], **by)
         except CursorError as error:
             raise serializers.ValidationError({"after": str(error)}) from None
 

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from agentops.accounts.access import key_door, public
 from agentops.jobs import queries
 from agentops.web.problems import problem
+from traces.search.find import lag_s
 
 _migrated = False
 
@@ -38,7 +39,7 @@ def deep(request: HttpRequest) -> JsonResponse:
     """Answer how the work goes on: 200, or 503 when no worker or no sweeper was seen. One query for each figure."""
     figures = {
         "oldest_due_job_s": queries.oldest_due_job_s(),
-        "search_lag_s": None,
+        "search_lag_s": lag_s(),
         "last_drill_s": None,
         "workers": queries.worker_count(),
         "sweeper": queries.is_sweeper_there(),

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
 Row = TypeVar("Row", bound=Model)
+NEWEST = ("-received_at", "-id")
 
 
 class CursorError(ValueError):
@@ -25,20 +26,27 @@ class KeysetPage(Generic[Row]):
         return iter(self.results)
 
 
-def keyset_page(
-    rows: QuerySet[Row], *, after: str | None, limit: int, by: tuple[str, ...] = ("-received_at", "-id")
-) -> KeysetPage[Row]:
+def keyset_page(rows: QuerySet[Row], *, after: str | None, limit: int, by: tuple[str, ...] = NEWEST) -> KeysetPage[Row]:
     """Return up to `limit` rows behind the cursor `after`, ordered by unique, non-null fields. One query.
 
     Raises CursorError.
     """
-    if after:
-        rows = rows.filter(_behind(rows.model, by, decode_cursor(after, len(by))))
-    found = list(rows.order_by(*by)[: limit + 1])
+    found = list(behind(rows, after, by)[: limit + 1])
     if len(found) <= limit:
         return KeysetPage(found, None)
-    last = found[limit - 1]
-    return KeysetPage(found[:limit], encode_cursor([getattr(last, name.lstrip("-")) for name in by]))
+    return KeysetPage(found[:limit], cursor_of(found[limit - 1], by))
+
+
+def behind(rows: QuerySet[Row], after: str | None, by: tuple[str, ...] = NEWEST) -> QuerySet[Row]:
+    """Return the rows behind a cursor, or all, in the list's order. Raises CursorError."""
+    if after:
+        rows = rows.filter(_behind(rows.model, by, decode_cursor(after, len(by))))
+    return rows.order_by(*by)
+
+
+def cursor_of(row: Model, by: tuple[str, ...] = NEWEST) -> str:
+    """Return the cursor of the page that begins behind this row."""
+    return encode_cursor([getattr(row, name.lstrip("-")) for name in by])
 
 
 def _behind(model: type[Model], by: tuple[str, ...], values: list[Any]) -> Q:

@@ -47,7 +47,7 @@ def test_what_is_not_built_yet_says_so(program: Client, path: str, methods: tupl
 
 
 def test_deep_health_is_well_when_a_worker_and_a_sweeper_are_there(program: Client) -> None:
-    quiet = {"oldest_due_job_s": 0, "search_lag_s": None, "last_drill_s": None}
+    quiet = {"oldest_due_job_s": 0, "search_lag_s": 0, "last_drill_s": None}
     answer = program.get("/healthz/deep")
     assert (answer.status_code, answer.json()) == (503, {**quiet, "workers": 0, "sweeper": False})
     for kind in ("worker", "sweeper"):

@@ -19,9 +19,11 @@ from traces import queries, wire
 from traces.alerts import queries as alert_queries
 from traces.api.ingest import post_traces
 from traces.api.rationed import AllTakenError, Rationed
-from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceOut, TraceQuery
+from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceFound, TraceOut, TraceQuery
 from traces.export import export
 from traces.models import IngestBatch, Session, Trace
+from traces.search.find import find, lag_s
+from traces.search.words import read_query
 
 
 class TraceList(ProjectView):
@@ -34,12 +36,20 @@ class TraceList(ProjectView):
         """Store steps: one, a list, `{"steps": […]}` or one a line. The answer 200 says: committed."""
         return post_traces(self.asked)
 
-    @extend_schema(parameters=[TraceQuery, *PAGING], responses=TraceOut(many=True))
+    @extend_schema(parameters=[TraceQuery, *PAGING], responses=TraceFound(many=True))
     def get(self, request: Request) -> Response:
-        """List traces, newest first by receipt. Two queries."""
+        """List traces, newest first by receipt. Two queries; six with `q`, and some more for a phrase.
+
+        With `q`, the answer says for how many seconds the oldest batch has waited that search does not know yet.
+        """
         filters = queries.TraceFilters(**self.query(TraceQuery))
-        page = self.page(alert_queries.with_pattern(queries.traces(self.project, filters), filters.pattern))
-        return Response({"results": _traces(page.results), "next": page.next})
+        rows = alert_queries.with_pattern(queries.traces(self.project, filters), filters.pattern)
+        if not filters.words:
+            page = self.page(rows)
+            return Response({"results": _traces(page.results), "next": page.next})
+        page, matches = self.page(rows, find, project=self.project, terms=read_query(filters.words))
+        results = _traces(page.results, TraceFound, matches=matches)
+        return Response({"results": results, "next": page.next, "search_lag_s": lag_s(self.project)})
 
 
 class TraceDetail(ProjectView):
@@ -50,10 +60,10 @@ class TraceDetail(ProjectView):
         return Response(trace)
 
 
-def _traces(rows: list[Trace]) -> list[dict[str, Any]]:
+def _traces(rows: list[Trace], kind: type[TraceOut] = TraceOut, **context: Any) -> list[dict[str, Any]]:
     """Return traces as the API shows them, with what was found in them. One query."""
-    context = {**CONTEXT, "found": alert_queries.found_on(rows)}
-    return list(TraceOut(rows, many=True, context=context).data)
+    context |= {**CONTEXT, "found": alert_queries.found_on(rows)}
+    return list(kind(rows, many=True, context=context).data)
 
 
 class StepList(ProjectView):

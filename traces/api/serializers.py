@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from traces.alerts import queries as alert_queries
 from traces.models import EventType, IngestBatch, Session, Trace, TraceStatus
 from traces.queries import SessionSums, TraceFilters
+from traces.search.snippet import Match
+from traces.search.words import QueryError, read_query
 
 
 class StepIn(serializers.Serializer[Any]):
@@ -79,10 +82,23 @@ class TraceQuery(serializers.Serializer[TraceFilters]):
         default="",
         max_length=200,
         source="words",
-        help_text="words, all of them in its name, its first words or the sender's id; of the last week",
+        help_text='words that its steps have, all of them; `refun*` is a beginning, `"two words"` a phrase',
     )
     since = serializers.DateTimeField(required=False, default=None, help_text="received at or after")
     until = serializers.DateTimeField(required=False, default=None, help_text="received before")
+
+    def validate_q(self, text: str) -> str:
+        try:
+            if text:
+                read_query(text)
+        except QueryError as error:
+            raise serializers.ValidationError(str(error)) from None
+        return text
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if given["since"] and given["until"] and given["until"] <= given["since"]:
+            raise serializers.ValidationError({"until": "must be after `since`"})
+        return given
 
 
 class TraceOut(serializers.ModelSerializer[Trace]):
@@ -109,6 +125,32 @@ class TraceOut(serializers.ModelSerializer[Trace]):
 
     def get_url(self, trace: Trace) -> str:
         return str(self.context["base_url"] + trace.get_absolute_url())
+
+
+class MatchOut(serializers.Serializer[Match]):
+    """The first step that has what was looked for, and some words around it."""
+
+    span_id = serializers.CharField()
+    field = serializers.CharField(help_text="by its name in the step")
+    snippet = serializers.CharField()
+    highlights = serializers.ListField(
+        child=serializers.ListField(child=serializers.IntegerField()),
+        help_text="[from, to) of what was looked for, in characters of the snippet",
+    )
+
+
+class TraceFound(TraceOut):
+    """A trace of a list; with `q`, where it has the words: `context["matches"]`."""
+
+    match = serializers.SerializerMethodField(help_text="only with `q`; null where only the trace's names have them")
+
+    class Meta(TraceOut.Meta):
+        fields = [*TraceOut.Meta.fields, "match"]
+
+    @extend_schema_field(MatchOut(allow_null=True))
+    def get_match(self, trace: Trace) -> dict[str, Any] | None:
+        match = self.context["matches"].get(trace.pk)
+        return dict(MatchOut(match).data) if match else None
 
 
 class SessionOut(serializers.Serializer[Session]):

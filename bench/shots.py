@@ -34,6 +34,7 @@ PAGES = {
     "trace-long": "/traces/{long}",
     "trace-hostile": "/traces/{hostile}",
     "trace-gate": "/traces/{gate}",
+    "ingest": "/ingest",
     "sessions": "/sessions",
     "session": "/sessions/{session}",
     "runs": "/runs",

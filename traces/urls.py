@@ -10,6 +10,7 @@ app_name = "traces"
 urlpatterns = [
     path("traces", views.trace_list, name="list"),
     path("traces/<trace:trace_id>", views.trace_detail, name="trace"),
+    path("ingest", views.ingest, name="ingest"),
     path("sessions", views.session_list, name="sessions"),
     path("sessions/<uuid:session_id>", views.session_detail, name="session"),
 ]

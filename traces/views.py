@@ -19,6 +19,7 @@ from agentops.web.pages import is_part_wanted, render_page
 from traces import activity, queries
 from traces.alerts import evidence
 from traces.alerts import queries as alert_queries
+from traces.ingest.report import report
 from traces.models import Session, Trace, TraceStatus
 from traces.queries import TraceFilters
 from traces.search.find import find, lag_s
@@ -125,6 +126,18 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
         "windows": range(0, trace.steps, WINDOW),
     }
     return render_page(request, "traces/trace.html", context, partial="steps")
+
+
+@require_GET
+def ingest(request: ProjectRequest) -> HttpResponse:
+    """Show what was read in the newest traces, what they lack, and what would bring it. Three queries."""
+    now = timezone.now()
+    context = {
+        "clients": report(request.project),
+        "batch": activity.last_batch(request.project),
+        "sums": activity.ledger(request.project, now - DAY),
+    }
+    return render_page(request, "traces/ingest.html", context, partial="report")
 
 
 def _window_start(request: HttpRequest, trace: Trace, chosen: queries.Step | None) -> int:

@@ -14,6 +14,7 @@ from approvals import queries as approvals_queries
 from traces import activity, queries
 from traces.alerts import mttd
 from traces.alerts import queries as alert_queries
+from traces.ingest.report import report
 from traces.models import Trace, TraceStatus
 from traces.queries import TraceFilters
 
@@ -70,12 +71,13 @@ def _alerts(request: ProjectRequest, since: datetime, until: datetime) -> dict[s
 
 @require_GET
 def start(request: ProjectRequest) -> HttpResponse:
-    """Show how to send the first trace, and how far it has come. Four queries."""
+    """Show how to send the first trace, and how far it has come. Five queries."""
     key = ApiKey.objects.of(request.project).usable().order_by("created_at").first()
     context = {
         "key": key,
         "used_key": ApiKey.objects.of(request.project).exclude(last_used_at=None).order_by("-last_used_at").first(),
         "batch": activity.last_batch(request.project),
         "trace": queries.newest(request.project, TraceFilters(), 1).first(),
+        "clients": report(request.project),
     }
     return render_page(request, "console/start.html", context, partial="stations")

@@ -45,6 +45,7 @@ ITEMS = (
     Item("Explore", "Traces", "traces:list", "list-tree", 4),
     Item("Measure", "MTTD and drills", "alerts:mttd", "timer"),
     Item("Measure", "Detectors", "detectors:list", "radar"),
+    Item("Set up", "Ingest", "traces:ingest", "link", also=("start",)),
     Item("Set up", "Policies", "approvals:policies", "shield-check"),
     Item("Set up", "Channels", "notify:channels", "webhook"),
     Item("Set up", "Members and keys", "accounts:members", "users", roles=ADMIN, also=("accounts:keys",)),

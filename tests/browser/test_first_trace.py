@@ -57,6 +57,8 @@ def test_a_run_comes_in_before_the_eyes_of_who_signed_in_by_the_link(
     visit.expect_accessible()
     page.reload()
     expect(page.locator("#detail")).to_contain_text("delivered")
+    visit.goto("/ingest")
+    visit.expect_accessible()
 
 
 PAGES = ["/", "/start", "/traces", "/sessions", "/feed", "/components"]

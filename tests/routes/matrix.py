@@ -157,6 +157,7 @@ MATRIX: dict[str, Route] = {
     # traces: pages
     "/traces": page(),
     "/traces/<trace:trace_id>": page(objects=a_trace),
+    "/ingest": page(),
     "/sessions": page(),
     "/sessions/<uuid:session_id>": page(objects=lambda project: {"session_id": a_session(project).pk}),
     # alerts: pages

@@ -24,7 +24,7 @@ def step(number: int = 1, trace: str = "t-1", **fields: Any) -> dict[str, Any]:
     }
 
 
-def send(project: Project, *steps: dict[str, Any], **origin: Any) -> Receipt:
+def send(project: Project, *steps: dict[str, Any], source: str = "native", **origin: Any) -> Receipt:
     """Store steps as the native door does."""
     batch = read_body(msgspec.json.encode(list(steps)), now=datetime.now(UTC))
-    return store(project, batch, Origin(source="native", **origin))
+    return store(project, batch, Origin(source=source, **origin))

@@ -42,7 +42,7 @@ def part(**headers: str) -> dict[str, str]:
 def test_pages_cost_the_same_queries_however_much_they_show(
     client: Client, member: Membership, django_assert_num_queries: Any
 ) -> None:
-    costs = {"/": 12, "/traces": 4, "/sessions": 2, "/traces/t-0": 3, "/start": 4}
+    costs = {"/": 12, "/traces": 4, "/sessions": 2, "/traces/t-0": 3, "/start": 5, "/ingest": 3}
     for rows in (3, 30):
         for i in range(rows):
             send(member.project, *(step(n, trace=f"t-{i}", session_id=f"s-{i}") for n in range(rows)))

@@ -13,6 +13,7 @@ from agentops.accounts.access import key_door
 from agentops.accounts.policy import View
 from agentops.accounts.request import ProjectRequest
 from traces.api.otlp_answer import is_json, is_protobuf, refuse, success
+from traces.api.otlp_warning import warning
 from traces.ingest.body import BodyRefusedError, read_request
 from traces.ingest.otlp import read_traces
 from traces.ingest.otlp_span import UnreadableError
@@ -68,7 +69,8 @@ def _stored(request: ProjectRequest, batch: Batch, what: str) -> HttpResponse:
     if batch.received:  # an empty request is a success, and nothing to enter in the ledger
         key_name = request.api_key.name if request.api_key else ""
         store(request.project, batch, Origin(source="otlp", key_name=key_name, agent=key_name))
-    return success(request, what, rejected=len(batch.rejected), message=_reasons(batch))
+    message = _reasons(batch) or warning(request.project, batch)
+    return success(request, what, rejected=len(batch.rejected), message=message)
 
 
 def _reasons(batch: Batch) -> str:

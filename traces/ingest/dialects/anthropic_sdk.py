@@ -10,6 +10,7 @@ TOOL_SPAN = "anthropic.tool_use "
 class AnthropicSdk(Semconv):
     order = 300
     name = "anthropic_sdk"
+    fixes = dict.fromkeys(("texts", "arguments", "schemas"), "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE=content")
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return scope.name.startswith("com.anthropic.sdk.")

@@ -65,6 +65,9 @@ class Dialect:
 
     order: ClassVar[int]  # the more special, the lower
     name: ClassVar[str]
+    # The setting or the lines of code that bring what its clients leave out, by the name of a need (ingest/needs.py).
+    fixes: ClassVar[dict[str, str]] = {}
+    never: ClassVar[frozenset[str]] = frozenset()  # needs that its clients cannot fill, whatever is set
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         raise NotImplementedError

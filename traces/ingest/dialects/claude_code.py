@@ -14,6 +14,12 @@ class ClaudeCode(Dialect):
 
     order = 200
     name = "claude_code"
+    fixes = {
+        "arguments": "OTEL_LOG_TOOL_DETAILS=1",
+        "results": "OTEL_LOG_TOOL_DETAILS=1 OTEL_LOG_TOOL_CONTENT=1",
+        "parents": "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA=1",
+    }
+    never = frozenset({"schemas", "texts"})
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return scope.name.startswith(SCOPE)

@@ -12,6 +12,14 @@ MODELS, TOOLS = {"generation"}, {"tool", "retriever", "embedding"}
 class Langfuse(Dialect):
     order = 320
     name = "langfuse"
+    fixes = {
+        "arguments": '@observe(as_type="tool", capture_input=True)',
+        "results": '@observe(as_type="tool", capture_output=True)',
+        "tokens": 'generation.update(usage_details={"input": prompt_tokens, "output": answer_tokens})',
+        "texts": '@observe(as_type="generation", capture_output=True)',
+        "session": "with propagate_attributes(session_id=conversation_id):\n    run_the_agent()",
+        "parents": '@observe(as_type="agent")\ndef run_the_agent(): ...',
+    }
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return f"{OBSERVATION}type" in attributes

@@ -13,6 +13,10 @@ INPUTS, OUTPUTS = ("gen_ai.prompt", "langsmith.inputs", "inputs"), ("gen_ai.comp
 class LangSmith(Semconv):
     order = 360
     name = "langsmith"
+    fixes = {
+        "session": 'agent.invoke(messages, config={"metadata": {"session_id": conversation_id}})',
+        "parents": '@traceable(run_type="chain", name="my-agent")\ndef run_the_agent(): ...',
+    }
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return KIND in attributes

@@ -20,6 +20,16 @@ class OpenInference(Dialect):
 
     order = 400
     name = "openinference"
+    fixes = {
+        "arguments": "OPENINFERENCE_HIDE_INPUTS=false",
+        "results": "OPENINFERENCE_HIDE_OUTPUTS=false",
+        "schemas": "OPENINFERENCE_HIDE_INPUTS=false OPENINFERENCE_HIDE_LLM_INVOCATION_PARAMETERS=false",
+        "texts": "OPENINFERENCE_HIDE_OUTPUTS=false OPENINFERENCE_HIDE_OUTPUT_TEXT=false",
+        "session": "with openinference.instrumentation.using_session(conversation_id):\n    run_the_agent()",
+        "parents": 'with tracer.start_as_current_span("my-agent", attributes={\n'
+        '    "openinference.span.kind": "AGENT"}):\n'
+        "    run_the_agent()",
+    }
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return KIND in attributes

@@ -19,6 +19,11 @@ class OpenLlmetry(Semconv):
 
     order = 500
     name = "openllmetry"
+    fixes = {
+        **dict.fromkeys(("arguments", "results", "schemas", "texts"), "TRACELOOP_TRACE_CONTENT=true"),
+        "session": 'Traceloop.set_association_properties({"session_id": conversation_id})',
+        "parents": '@traceloop.sdk.decorators.agent(name="my-agent")\ndef run_the_agent(): ...',
+    }
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return not SIGNS.isdisjoint(attributes)

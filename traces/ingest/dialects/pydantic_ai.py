@@ -15,6 +15,9 @@ class PydanticAi(Semconv):
 
     order = 600
     name = "pydantic_ai"
+    fixes = dict.fromkeys(
+        ("arguments", "results", "texts"), "Agent.instrument_all(InstrumentationSettings(include_content=True))"
+    )
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return scope.name.startswith(SCOPES) and super().matches(scope, attributes)

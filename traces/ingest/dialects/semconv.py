@@ -21,6 +21,12 @@ class Semconv(Dialect):
 
     order = 800
     name = "semconv"
+    fixes = dict.fromkeys(
+        ("arguments", "results", "schemas", "texts"),
+        "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental\n"
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY\n"
+        "TRACELOOP_TRACE_CONTENT=true  # where the instrumentation is OpenLLMetry's",
+    )
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return not SIGNS.isdisjoint(attributes)

@@ -13,6 +13,16 @@ class Vercel(Dialect):
 
     order = 350
     name = "vercel_ai"
+    fixes = {
+        **dict.fromkeys(("arguments", "schemas"), "experimental_telemetry: { isEnabled: true, recordInputs: true }"),
+        **dict.fromkeys(("results", "texts"), "experimental_telemetry: { isEnabled: true, recordOutputs: true }"),
+        "session": "experimental_telemetry: { isEnabled: true, metadata: { sessionId: conversationId } }",
+        "agent": 'experimental_telemetry: { isEnabled: true, functionId: "my-agent" }',
+        "parents": 'await tracer.startActiveSpan("my-agent", async (span) => {\n'
+        "  await runTheAgent();\n"
+        "  span.end();\n"
+        "});",
+    }
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return "ai.operationId" in attributes or (scope.name == "ai" and "operation.name" in attributes)

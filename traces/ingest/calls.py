@@ -5,8 +5,9 @@ trace of the answer that asked for it. A client library's record of a request th
 answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import reduce
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -14,9 +15,10 @@ from uuid import UUID
 import msgspec
 
 from traces.ingest import preview
-from traces.ingest.dialects.base import MODEL, TOOL, Call, Reading
+from traces.ingest.clean import MAX_NAME, cut
+from traces.ingest.dialects.base import MODEL, TOOL, Reading
 from traces.ingest.otlp_record import ECHO, NAMED, SAID, body, json_text, name
-from traces.ingest.record import SpanRecord, content_hash
+from traces.ingest.record import Call, SpanRecord, Told, content_hash
 from traces.ingest.step import arguments_hash
 
 UNIQUE = 16  # characters from which on an id names one call in all traces; shorter ones are counters
@@ -32,17 +34,23 @@ def said_id(trace: UUID, call_id: str) -> str:
     return f"call-{blake2b(trace.bytes + call_id.encode(), digest_size=8).hexdigest()}"
 
 
-def told_calls(span: SpanRecord, reading: Reading) -> Iterable[SpanRecord]:
-    """Yield a step for each call that a model's answer asks for, and for each whose result its request tells."""
-    asked_at = span.ended_at or span.started_at
+def told_calls(span: SpanRecord, reading: Reading) -> Iterator[Told]:
+    """Yield each call that a model's answer asks for, and each whose result its request tells."""
     for call in reading.calls:
-        yield _step(span, call, started_at=asked_at, parent_span_id=span.span_id)
+        yield Told(span, call)
     names = {call.id: call for call in reading.told}
     for result in reading.results:
-        at = span.started_at - JUST_BEFORE
-        known = names.get(result.id) or Call(result.id)
-        told = _step(span, known, started_at=at, ended_at=at, synthetic_time=True)
-        yield msgspec.structs.replace(told, **_output(result.value))
+        yield Told(span, names.get(result.id) or Call(result.id), result)
+
+
+def _asked(told: Told) -> SpanRecord:
+    """Return the step of a call that was asked for, or whose result was told."""
+    span = told.span
+    if told.result is None:
+        return _step(span, told.call, started_at=span.ended_at or span.started_at, parent_span_id=span.span_id)
+    at = span.started_at - JUST_BEFORE
+    step = _step(span, told.call, started_at=at, ended_at=at, synthetic_time=True)
+    return msgspec.structs.replace(step, **_output(told.result.value))
 
 
 def _step(span: SpanRecord, call: Call, **fields: Any) -> SpanRecord:
@@ -50,7 +58,7 @@ def _step(span: SpanRecord, call: Call, **fields: Any) -> SpanRecord:
     return SpanRecord(
         trace=span.trace,
         span_id=said_id(span.trace, call.id),
-        call_id=name(f"{SAID}{call.id}"),
+        call_id=_key(call),
         event_type=TOOL,
         tool_name=name(call.name),
         agent=span.agent,
@@ -71,15 +79,21 @@ def _output(value: Any) -> dict[str, Any]:
     return dict(zip(_OUT, (body(text), hashed, len(text), preview.of_result(value)), strict=True))
 
 
-def settle(spans: list[SpanRecord], told: list[SpanRecord]) -> list[SpanRecord]:
+def _key(call: Call) -> str:
+    return cut(f"{SAID}{call.id}", MAX_NAME)
+
+
+def settle(spans: list[SpanRecord], told: list[Told]) -> list[SpanRecord]:
     """Return the spans of a batch in which each call and each answer stands once. Linear time."""
     spans = _without_echoes(spans)
-    calls = _joined(told)
-    if not calls:
+    if not told:
         return spans
     own = {(span.trace, span.call_id): i for i, span in enumerate(spans) if span.event_type == TOOL}
     left = []
-    for call in calls:
+    for tellings in _by_call(told):
+        if all(_is_known(one, spans, own) for one in tellings):
+            continue
+        call = _joined(tellings)
         place = own.get((call.trace, (call.call_id or "").removeprefix(SAID)))
         if place is None:
             place = own.get((call.trace, f"{NAMED}{call.tool_name}"))
@@ -108,13 +122,27 @@ def has_better_input(told: SpanRecord, span: SpanRecord) -> bool:
     return told.input[0] == "{" and span.input[0] != "{"
 
 
-def _joined(told: list[SpanRecord]) -> list[SpanRecord]:
-    """Return one step for each call: what asked for it, with the result that a later request told."""
-    found: dict[tuple[UUID | None, str], SpanRecord] = {}
-    for one in sorted(told, key=lambda one: one.synthetic_time):
-        key = (None if is_unique(one.call_id) else one.trace, one.call_id or "")
-        found[key] = join(found[key], one) if key in found else one
-    return list(found.values())
+def _by_call(told: list[Told]) -> Iterable[list[Told]]:
+    found: dict[tuple[UUID | None, str], list[Told]] = {}
+    for one in told:
+        key = _key(one.call)
+        found.setdefault((None if is_unique(key) else one.span.trace, key), []).append(one)
+    return found.values()
+
+
+def _is_known(told: Told, spans: list[SpanRecord], own: dict[tuple[UUID, str | None], int]) -> bool:
+    """Say whether a tool's own span has all that is told, as most do: then no step has to be made of it."""
+    place = own.get((told.span.trace, _key(told.call).removeprefix(SAID)))
+    if place is None or (told.result is not None and spans[place].output is None):
+        return False
+    arguments = spans[place].input
+    return arguments is not None and (arguments[0] == "{" or not isinstance(told.call.arguments, dict))
+
+
+def _joined(tellings: list[Told]) -> SpanRecord:
+    """Return one step for a call: what asked for it, with the result that a later request told."""
+    first, *others = map(_asked, sorted(tellings, key=lambda one: one.result is not None))
+    return reduce(join, others, first)
 
 
 def join(first: SpanRecord, other: SpanRecord) -> SpanRecord:

@@ -17,7 +17,6 @@ from traces.ingest.record import Batch, Problem, Rejection, SpanRecord, TraceRec
 log = structlog.get_logger(__name__)
 
 MAX_SPANS = 20_000  # of one request, as many as steps at the native door
-UNNAMED = "unknown_service"  # what SDKs call a service that has no name
 
 
 def read_traces(body: bytes, *, is_json: bool, now: datetime) -> Batch:
@@ -80,9 +79,7 @@ def _note_trace(about: TraceRecord, span: WireSpan, reading: Reading, made: Span
     about.user = about.user or cut(reading.user or "", MAX_NAME)
     about.environment = about.environment or cut(reading.environment or "", MAX_NAME)
     about.release = about.release or cut(reading.release or "", MAX_NAME)
-    if not about.service:
-        service = span.scope.resource.get("service.name")
-        about.service = cut(service, MAX_NAME) if isinstance(service, str) and not service.startswith(UNNAMED) else ""
+    about.service = about.service or cut(span.scope.service, MAX_NAME)
     if not about.preview:
         about.preview = preview.of_text(reading.preview) or preview.of_text(reading.text) or ""
     if span.parent_span_id is None:

@@ -132,11 +132,17 @@ def _attributes(span: WireSpan, dialect: Dialect) -> tuple[Attributes | None, bo
         found["otel.links"] = span.links
     if span.parent_span_id is None and span.scope.resource:
         found["otel.resource"] = span.scope.resource
-    # Characters of the texts are a good measure, and cheap; only what is near the limit is measured by its JSON.
-    if sum(len(value) for value in found.values() if isinstance(value, str | list | dict)) < MAX_ATTRIBUTES // 8:
+    # Characters are a good measure of a text, and cheap; only what is near the limit is measured by its JSON.
+    if sum(map(_size, found.values())) < MAX_ATTRIBUTES // 8:
         return found, False
     fitting = fit(found)
     return fitting, fitting != found
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return len(msgspec.json.encode(value)) if isinstance(value, dict | list) else 0
 
 
 def json_text(value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterable
+from functools import cached_property
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ MAX_DEPTH = 32  # of lists and maps within one attribute
 MAX_KEY = 256  # characters of an attribute's key
 TRACE_ID_BYTES, SPAN_ID_BYTES = 16, 8
 ERROR_STATUS = 2
+UNNAMED = "unknown_service"  # what SDKs call a service that has no name
 
 Attributes = dict[str, Any]
 
@@ -43,12 +45,37 @@ class BadSpanError(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, dict=True):
     """Who made the spans: the instrumentation, and what its process says about itself."""
 
     name: str = ""
     version: str = ""
     resource: Attributes = {}
+
+    @cached_property
+    def session(self) -> str | None:
+        return self._says("session.id")
+
+    @cached_property
+    def user(self) -> str | None:
+        return self._says("user.id")
+
+    @cached_property
+    def environment(self) -> str | None:
+        return self._says("deployment.environment.name", "deployment.environment")
+
+    @cached_property
+    def release(self) -> str | None:
+        return self._says("service.version")
+
+    @cached_property
+    def service(self) -> str:
+        """What the process calls itself; empty for the name that SDKs make up."""
+        name = self.resource.get("service.name")
+        return name if isinstance(name, str) and not name.startswith(UNNAMED) else ""
+
+    def _says(self, *keys: str) -> str | None:
+        return next((found for key in keys if isinstance(found := self.resource.get(key), str) and found), None)
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -65,6 +65,29 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return bool(self.is_error) or self.event_type == "error"
 
 
+class Call(msgspec.Struct, gc=False):
+    """A call that a model asked for in its answer, or that the next request tells of."""
+
+    id: str
+    name: str = ""
+    arguments: Any = None
+
+
+class Result(msgspec.Struct, gc=False):
+    """What came back for a call, as the model was told."""
+
+    id: str
+    value: Any = None
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """A call as a model's span tells of it: with its result, or as asked for."""
+
+    span: SpanRecord
+    call: Call
+    result: Result | None = None
+
+
 class TraceRecord(msgspec.Struct, kw_only=True):
     """What one batch says about one trace; an empty text says nothing."""
 
@@ -110,7 +133,7 @@ class Batch(msgspec.Struct, kw_only=True):
     received: int = 0
     spans: list[SpanRecord] = []
     traces: dict[UUID, TraceRecord] = {}
-    told: list[SpanRecord] = []  # calls that messages tell of, before they are joined with the spans
+    told: list[Told] = []  # calls that messages tell of, before they are joined with the spans
     rejected: list[Rejection] = []
 
     def trace(self, trace: UUID, external_id: str | None) -> TraceRecord:

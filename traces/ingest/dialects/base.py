@@ -10,24 +10,10 @@ import msgspec
 
 from traces.ingest.clean import clean, is_deeper
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
+from traces.ingest.record import Call, Result
 
 TOOL, MODEL, GATE, ERROR = "tool_call", "model_response", "human_gate", "error"
 MAX_NESTING = 200  # of JSON within a text; as deep as the native door reads
-
-
-class Call(msgspec.Struct, gc=False):
-    """A call that a model asked for in its answer, or that the next request tells of."""
-
-    id: str
-    name: str = ""
-    arguments: Any = None
-
-
-class Result(msgspec.Struct, gc=False):
-    """What came back for a call, as the model was told."""
-
-    id: str
-    value: Any = None
 
 
 class Reading(msgspec.Struct, kw_only=True):
@@ -104,10 +90,14 @@ def first(attributes: Attributes, *keys: str) -> Any:
 
 def text(attributes: Attributes, *keys: str) -> str | None:
     """Return the first value that is there as text; never what a scrubber left of it."""
-    value = first(attributes, *keys)
-    if value is None or (isinstance(value, str) and value.startswith("[Scrubbed due to")):
-        return None
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    for key in keys:
+        value = attributes.get(key)
+        if value is None or value == "":
+            continue
+        if not isinstance(value, str):
+            return msgspec.json.encode(value).decode()
+        return None if value.startswith("[Scrubbed due to") else value
+    return None
 
 
 def count(attributes: Attributes, *keys: str) -> int | None:

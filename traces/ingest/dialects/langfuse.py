@@ -1,7 +1,7 @@
 """Langfuse's client: observations as spans, their details as JSON in attributes."""
 
 from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading, amount, count, parsed, text
-from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request
 from traces.ingest.dialects.semconv import about, note_cache
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
@@ -57,8 +57,8 @@ def _note_model(reading: Reading, attributes: Attributes) -> None:
         note_cache(reading, read, count(usage, "cache_creation_input_tokens", "input_cache_creation"))
     cost = parsed(attributes.get(f"{OBSERVATION}cost_details"))
     reading.cost_usd = amount(cost, "total") if isinstance(cost, dict) else None
-    note_request(reading, conversation(attributes.get(f"{OBSERVATION}input")))
+    note_request(reading, Conversation(attributes.get(f"{OBSERVATION}input")))
     output = parsed(attributes.get(f"{OBSERVATION}output"))
-    note_answer(reading, conversation(output))
+    note_answer(reading, Conversation(output))
     if reading.text is None and isinstance(output, str):
         reading.text = output

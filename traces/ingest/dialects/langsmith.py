@@ -1,7 +1,7 @@
 """LangSmith's exporter: runs of LangChain as spans with the run's type."""
 
 from traces.ingest.dialects.base import MODEL, TOOL, Reading, first, parsed, text
-from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request
 from traces.ingest.dialects.semconv import ARGUMENTS, RESULTS, Semconv, about, note_model
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
@@ -48,4 +48,4 @@ def _note_messages(reading: Reading, attributes: Attributes) -> None:
     """Take the messages from what went in and came out, which may be a list of them or hold one."""
     for keys, note in ((INPUTS, note_request), (OUTPUTS, note_answer)):
         found = parsed(first(attributes, *keys))
-        note(reading, conversation(found.get("messages", found) if isinstance(found, dict) else found))
+        note(reading, Conversation(found.get("messages", found) if isinstance(found, dict) else found))

@@ -1,10 +1,13 @@
 """What conversations say, in the shapes that clients send them: answers, thoughts, calls, and results of calls."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
-from traces.ingest.dialects.base import Call, Reading, Result, parsed
+from traces.ingest.dialects.base import Reading, decoded, parsed
+from traces.ingest.record import Call, Result
 
 TEXTS, THOUGHTS = {"text", "output_text"}, {"reasoning", "thinking"}
 CALLS = {"tool_call", "tool_use", "tool-call", "function_call", "server_tool_call"}
@@ -21,21 +24,59 @@ class Said(msgspec.Struct):
     results: list[Result] = []
 
 
-def conversation(value: Any) -> list[Said]:
-    """Return the messages of a list, or of the JSON of one; what is no message is left out."""
+_split: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
+
+
+class Conversation:
+    """The messages of a list, or of the JSON of one; what is no message is left out.
+
+    Each is read when it is asked for: of a long history, which every request repeats, hardly any is.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self._sent = _messages(value)
+
+    def __iter__(self) -> Iterator[Said]:
+        return _taken_apart(self._sent)
+
+    def __reversed__(self) -> Iterator[Said]:
+        return _taken_apart(reversed(self._sent))
+
+
+def _messages(value: Any) -> list[Any]:
+    if isinstance(value, str) and value[:1] == "[":
+        try:
+            return _split.decode(value)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return []
     found = parsed(value)
-    found = [found] if isinstance(found, dict) else found
-    return [_said(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    if isinstance(found, dict):
+        return [found]
+    return found if isinstance(found, list) else []
 
 
-def note_answer(reading: Reading, messages: list[Said]) -> None:
+def _taken_apart(messages: Iterable[Any]) -> Iterator[Said]:
+    for one in messages:
+        message = decoded(bytes(one).decode()) if isinstance(one, Raw) else one
+        if isinstance(message, dict):
+            yield _said(message)
+
+
+def note_answer(reading: Reading, messages: Conversation) -> None:
     """Take text, thoughts and calls from what a model answered."""
-    reading.text = "\n\n".join(text for one in messages for text in one.texts) or reading.text
-    reading.thinking = "\n\n".join(text for one in messages for text in one.thoughts) or reading.thinking
-    reading.calls = [call for one in messages for call in one.calls] or reading.calls
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[Call] = []
+    for said in messages:
+        texts += said.texts
+        thoughts += said.thoughts
+        calls += said.calls
+    reading.text = "\n\n".join(texts) or reading.text
+    reading.thinking = "\n\n".join(thoughts) or reading.thinking
+    reading.calls = calls or reading.calls
 
 
-def note_request(reading: Reading, messages: list[Said]) -> None:
+def note_request(reading: Reading, messages: Conversation) -> None:
     """Take the results that are new in a request: those after the last answer. The rest is history, told before."""
     for said in reversed(messages):
         if said.role in {"assistant", "model"} or said.calls:
@@ -61,7 +102,7 @@ def _said(message: dict[str, Any]) -> Said:
     elif isinstance(parts, list):
         for part in parts:
             _add_part(said, part)
-    said.thoughts = [*said.thoughts, *_strings(message, "reasoning", "reasoning_content")]
+    said.thoughts += _strings(message, "reasoning", "reasoning_content")
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else []:
         _add_call(said, call)
@@ -70,22 +111,22 @@ def _said(message: dict[str, Any]) -> Said:
 
 def _add_part(said: Said, part: Any) -> None:
     if isinstance(part, str):
-        said.texts = [*said.texts, part]
+        said.texts.append(part)
         return
     if not isinstance(part, dict):
         return
     kind = str(part.get("type"))
     if kind in TEXTS:
-        said.texts = [*said.texts, *_strings(part, "content", "text")]
+        said.texts += _strings(part, "content", "text")
     elif kind in THOUGHTS:
-        said.thoughts = [*said.thoughts, *_strings(part, "content", "text", "thinking", "reasoning")]
+        said.thoughts += _strings(part, "content", "text", "thinking", "reasoning")
     elif kind in CALLS:
         _add_call(said, part)
     elif kind in RESULTS:
         call_id = _string(part, "id", "tool_use_id", "toolCallId", "call_id")
         value = next((part[key] for key in ("response", "result", "content", "output") if key in part), None)
         if call_id:
-            said.results = [*said.results, Result(call_id, _plain(value))]
+            said.results.append(Result(call_id, _plain(value)))
 
 
 def _add_call(said: Said, call: Any) -> None:
@@ -98,7 +139,7 @@ def _add_call(said: Said, call: Any) -> None:
     values = (function.get(key) for key in ("arguments", "input", "args"))
     arguments = next((value for value in values if value is not None), None)
     if name and call_id and all(known.id != call_id for known in said.calls):
-        said.calls = [*said.calls, Call(call_id, name, parsed(arguments))]
+        said.calls.append(Call(call_id, name, parsed(arguments)))
 
 
 def _plain(value: Any) -> Any:
@@ -116,4 +157,8 @@ def _strings(part: dict[str, Any], *keys: str) -> list[str]:
 
 
 def _string(part: dict[str, Any], *keys: str) -> str:
-    return next((part[key] for key in keys if isinstance(part.get(key), str) and part[key]), "")
+    for key in keys:
+        found = part.get(key)
+        if isinstance(found, str) and found:
+            return found
+    return ""

@@ -5,7 +5,7 @@ from typing import Any
 
 from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading, amount, count, first, parsed, schemas, text
 from traces.ingest.dialects.flat import unflatten
-from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request
 from traces.ingest.dialects.semconv import about, note_cache
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
@@ -56,8 +56,8 @@ def _note_model(reading: Reading, attributes: Attributes) -> None:
     read = count(attributes, "llm.token_count.prompt_details.cache_read")
     note_cache(reading, read, count(attributes, "llm.token_count.prompt_details.cache_write"))
     reading.cost_usd = amount(attributes, "llm.cost.total")
-    note_answer(reading, conversation(unflatten(attributes, "llm.output_messages.")))
-    note_request(reading, conversation(unflatten(attributes, "llm.input_messages.")))
+    note_answer(reading, Conversation(unflatten(attributes, "llm.output_messages.")))
+    note_request(reading, Conversation(unflatten(attributes, "llm.input_messages.")))
     reading.tools = schemas([one.get("json_schema", one) for one in unflatten(attributes, "llm.tools.")])
     found = RESPONSE_ID.search(text(attributes, "output.value") or "")
     reading.call_id = found[1] if found else None

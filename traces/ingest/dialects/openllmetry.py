@@ -4,7 +4,7 @@ from typing import Any
 
 from traces.ingest.dialects.base import MODEL, TOOL, Reading, decoded, parsed, schemas, text
 from traces.ingest.dialects.flat import unflatten
-from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request
 from traces.ingest.dialects.semconv import Semconv, about, note_usage
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
@@ -37,8 +37,8 @@ class OpenLlmetry(Semconv):
         if text(attributes, "llm.request.type") in {None, *MODELS}:
             reading.event_type = MODEL
             note_usage(reading, attributes)
-            note_answer(reading, conversation(unflatten(attributes, "gen_ai.completion.")))
-            note_request(reading, conversation(unflatten(attributes, "gen_ai.prompt.")))
+            note_answer(reading, Conversation(unflatten(attributes, "gen_ai.completion.")))
+            note_request(reading, Conversation(unflatten(attributes, "gen_ai.prompt.")))
             reading.tools = reading.tools or schemas(unflatten_functions(attributes))
         return reading
 

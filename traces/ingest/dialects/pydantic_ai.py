@@ -3,7 +3,7 @@
 from typing import Any
 
 from traces.ingest.dialects.base import MODEL, Reading, parsed, schemas
-from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request
 from traces.ingest.dialects.semconv import Semconv
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
@@ -37,5 +37,5 @@ def _note_events(reading: Reading, events: Any) -> None:
     """Take the messages from the list of events that was an attribute before there were message attributes."""
     sent = [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
     answers = [event["message"] for event in sent if "message" in event]
-    note_answer(reading, conversation(answers))
-    note_request(reading, conversation([event for event in sent if "message" not in event]))
+    note_answer(reading, Conversation(answers))
+    note_request(reading, Conversation([event for event in sent if "message" not in event]))

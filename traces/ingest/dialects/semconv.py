@@ -3,7 +3,7 @@
 from typing import Any
 
 from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading, amount, count, first, parsed, schemas, text
-from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
 MODELS = {"chat", "text_completion", "generate_content", "plan"}
@@ -59,13 +59,13 @@ def event_type_of(attributes: Attributes) -> str | None:
 
 def about(span: WireSpan) -> Reading:
     """Return who acts for whom, which spans of every kind may say."""
-    attributes, resource = span.attributes, span.scope.resource
+    attributes, scope = span.attributes, span.scope
     return Reading(
         agent=text(attributes, "gen_ai.agent.name", "agent.name"),
-        session=text(attributes, *SESSIONS) or text(resource, "session.id"),
-        user=text(attributes, *USERS) or text(resource, "user.id"),
-        environment=text(resource, "deployment.environment.name", "deployment.environment"),
-        release=text(resource, "service.version"),
+        session=text(attributes, *SESSIONS) or scope.session,
+        user=text(attributes, *USERS) or scope.user,
+        environment=scope.environment,
+        release=scope.release,
     )
 
 
@@ -89,8 +89,8 @@ def note_model(reading: Reading, span: WireSpan) -> None:
     attributes = span.attributes
     note_usage(reading, attributes)
     details = next((event.attributes for event in span.events if event.name == DETAILS), attributes)
-    note_answer(reading, conversation(_messages(attributes, details, "gen_ai.output.messages")))
-    note_request(reading, conversation(_messages(attributes, details, "gen_ai.input.messages")))
+    note_answer(reading, Conversation(_messages(attributes, details, "gen_ai.output.messages")))
+    note_request(reading, Conversation(_messages(attributes, details, "gen_ai.input.messages")))
     reading.tools = schemas(parsed(_messages(attributes, details, "gen_ai.tool.definitions")))
 
 

@@ -1,7 +1,7 @@
 """The AI SDK by Vercel: `ai.generateText` holds the requests to a model and the tool calls that it led to."""
 
 from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading, count, first, parsed, schemas, text
-from traces.ingest.dialects.messages import conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request
 from traces.ingest.dialects.semconv import about, note_cache
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
@@ -59,12 +59,12 @@ def _note_model(reading: Reading, attributes: Attributes) -> None:
         attributes, "ai.usage.outputTokens", "ai.usage.completionTokens", "gen_ai.usage.output_tokens"
     )
     note_cache(reading, count(attributes, "ai.usage.cachedInputTokens"), None)
-    note_request(reading, conversation(first(attributes, "ai.prompt.messages", "ai.prompt")))
+    note_request(reading, Conversation(first(attributes, "ai.prompt.messages", "ai.prompt")))
     answer = {
         "role": "assistant",
         "content": text(attributes, "ai.response.text", "ai.response.object", "ai.result.text", "ai.result.object"),
         "tool_calls": parsed(first(attributes, "ai.response.toolCalls", "ai.result.toolCalls")),
     }
-    note_answer(reading, conversation([answer]))
+    note_answer(reading, Conversation([answer]))
     reading.thinking = reading.thinking or text(attributes, "ai.response.reasoning")
     reading.tools = schemas(parsed(attributes.get("ai.prompt.tools")))

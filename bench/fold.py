@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from bench.batches import prose, step
 from bench.figures import Figure, median
-from bench.load import prose, step
 from tests.instance import CHECKOUT, clean_environment
 
 STEPS, BATCH = 50_000, 500

@@ -1,4 +1,4 @@
-"""Ingest: native steps posted in batches of 512, durable when answered, beside bare COPY of the same rows."""
+"""Ingest: native steps and OTLP spans, 512 a POST, durable when answered, beside bare COPY of the same rows."""
 
 import json
 import subprocess
@@ -14,6 +14,11 @@ from bench.load import Client
 from tests.instance import PARTS, Instance, fresh_instance
 
 ROUNDS, SECONDS, CLIENTS = 3, 4.0, 3
+WAYS = {
+    "native": ("--form", "native"),
+    "native, gzip": ("--form", "native", "--gzip"),
+    "OTLP, gzip": ("--form", "otlp", "--gzip"),
+}
 FRESH_POSTS = 60
 SIZES = """
 SELECT (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('traces_span'))::float8,
@@ -48,8 +53,8 @@ class Bench:
     def post(self, *options: str) -> Run:
         return self._run("bench.load", self.instance.url, self.key, str(SECONDS), *options)
 
-    def copy(self) -> Run:
-        return self._run("bench.limit", str(SECONDS))
+    def copy(self, form: str) -> Run:
+        return self._run("bench.limit", str(SECONDS), form)
 
     def _run(self, module: str, *arguments: str) -> Run:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -94,13 +99,16 @@ def run() -> Iterator[Figure]:
     with fresh_instance() as instance:
         measured = Bench(instance)
         measured.post()  # connections, caches, partitions
-        rounds = [(measured.copy(), measured.post(), measured.post("--gzip")) for _ in range(ROUNDS)]
+        rounds: dict[str, list[tuple[Run, Run]]] = {way: [] for way in WAYS}
+        for _ in range(ROUNDS):
+            for way, options in WAYS.items():
+                rounds[way].append((measured.copy(options[1]), measured.post(*options)))
         freshness = [took * 1_000 for took in measured.freshness_s()]
-    copies, plain, packed = map(list, zip(*rounds, strict=True))
-    for name, runs in (("plain", plain), ("gzip", packed)):
-        yield from (Figure(f"{name}: {what}", *rest) for what, *rest in speed(runs, copies))
-    yield Figure("on disk, indexes included", *each(plain, copies, "disk_bytes"))
-    yield Figure("write-ahead log", *each(plain, copies, "wal_bytes"))
+    for way, pairs in rounds.items():
+        copies, runs = map(list, zip(*pairs, strict=True))
+        yield from (Figure(f"{way}: {what}", *rest) for what, *rest in speed(runs, copies))
+        yield Figure(f"{way}: on disk, indexes included", *each(runs, copies, "disk_bytes"))
+        yield Figure(f"{way}: write-ahead log", *each(runs, copies, "wal_bytes"))
     yield Figure("one step: POST, then read through the API, p50", quantile(freshness, 0.5), "ms")
     yield Figure("one step: POST, then read through the API, p99", quantile(freshness, 0.99), "ms")
 

@@ -1,6 +1,6 @@
 """The limit beside the ingest figures: the same rows by nothing but binary COPY into the same partitioned table.
 
-`python -m bench.limit SECONDS` speaks as `bench.load` does: ready, a line of input, one line of JSON.
+`python -m bench.limit SECONDS FORM` speaks as `bench.load` does: ready, a line of input, one line of JSON.
 """
 
 import json
@@ -12,19 +12,22 @@ from uuid import UUID, uuid4
 
 import django
 
-from bench.load import BATCH, template
+from bench.batches import BATCH, FORMS
 
 
-def rows() -> list[tuple[Any, ...]]:
+def rows(form: str) -> list[tuple[Any, ...]]:
     """Return the rows of one batch as ingest would write them."""
     from agentops.accounts.models import Project
     from traces.ingest.columns import Placed, row
     from traces.ingest.native import read_body
+    from traces.ingest.otlp import read_traces
 
     project, now = Project.objects.get(), datetime.now(UTC)
     refs: dict[UUID, UUID] = {}
     made = []
-    for place, span in enumerate(read_body(template(), now=now).spans):
+    body = FORMS[form].template()
+    batch = read_traces(body, is_json=False, now=now) if form == "otlp" else read_body(body, now=now)
+    for place, span in enumerate(batch.spans):
         ref = refs.setdefault(span.trace, uuid4())
         made.append(row(span, Placed(project.pk, now.date(), ref, now, place), None))
     return made
@@ -40,7 +43,7 @@ def main() -> None:
     django.setup()
     from traces.ingest.columns import copy_rows
 
-    values, copied = rows(), 0
+    values, copied = rows(sys.argv[2]), 0
     print("ready", flush=True)
     sys.stdin.readline()
     end = time.monotonic() + float(sys.argv[1])

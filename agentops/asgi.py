@@ -25,6 +25,7 @@ from agentops.web.asgi_types import Handler, Message, Receive, Scope, Send
 # What answers for longer than a request should: the whole path must match one of these.
 STREAMS = re.compile(r"/stream|/stream/.*")
 THREADS = 16
+SWITCH_S = 0.0005  # a thread that computes gives way this soon, to the loop above all
 NO_KEY = "Unauthorized", "Send an API key with a body of this size: Authorization: Bearer <key>."
 JSON, PROBLEM = b"application/json", b"application/problem+json"
 # One byte more than any room takes: the room sees that it is too much, and says so in its own format.
@@ -218,6 +219,7 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
+sys.setswitchinterval(SWITCH_S)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
 try:
     require_secrets(read_env())

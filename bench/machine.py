@@ -25,6 +25,15 @@ def pss_mb(pids: list[int]) -> float:
     return sum(_pss_kb(pid) for pid in pids) / 1_000
 
 
+def peak_rss_mb(pid: int) -> float:
+    """Return the most memory that a process ever had in MB, pages that it shares with others included."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0) / 1_000
+
+
 def load() -> float:
     """Return how many processes wanted a CPU in the last minute, ours and everybody's."""
     return os.getloadavg()[0]

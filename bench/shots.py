@@ -37,6 +37,8 @@ PAGES = {
     "ingest": "/ingest",
     "sessions": "/sessions",
     "session": "/sessions/{session}",
+    "ingest-batches": "/ingest/batches?window=7d",
+    "ingest-batch": "/ingest/batches/{batch}",
     "runs": "/runs",
     "run": "/runs/{run}",
     "run-new": "/runs/new?scenario=refund",
@@ -66,6 +68,7 @@ def fill(instance: Instance) -> dict[str, str]:
     for steps in besides(datetime.now(UTC)):
         receipt = client.post(json.dumps(steps).encode())
         assert not receipt["rejected"], receipt["rejected"][0]
+    client.post(json.dumps([{"trace_id": "demo-broken", "event_type": "thought"}, "no object", *steps[:2]]).encode())
     instance.query("UPDATE accounts_project SET name = 'Demo data', environment = 'demo'")
     instance.wait_until(lambda: len(client.ask("GET", "/api/v1/alerts")["results"]) >= len(LOOPING), ALERTS_TIMEOUT_S)
     traces = {trace["session_id"]: trace["trace_id"] for trace in client.ask("GET", "/api/v1/traces")["results"]}
@@ -84,6 +87,9 @@ def fill(instance: Instance) -> dict[str, str]:
         "hostile": step("demo-hostile", 1),
         "gate": step("demo-waited", 3),
         "session": str(session),
+        "batch": str(
+            instance.query("SELECT id FROM traces_ingestbatch ORDER BY rejected_count DESC, id LIMIT 1")[0][0]
+        ),
     }
 
 

@@ -1,5 +1,6 @@
 """What a project's traces add up to: their states, the busiest agents, how the hours went, what came in."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -39,20 +40,36 @@ def last_batch(project: Project) -> IngestBatch | None:
     return IngestBatch.objects.of(project).order_by("-received_at", "-id").first()
 
 
+FATES = {"received": "received", "accepted": "accepted", "duplicates": "duplicates", "repaired": "repaired",
+         "rejected": "rejected_count"}  # fmt: skip
+
+
 def ledger(project: Project, since: datetime) -> dict[str, int]:
     """Return what became of everything received since a moment, in items. One query."""
-    sums = (
+    return in_all(ledger_by_source(project, since))
+
+
+def ledger_by_source(project: Project, since: datetime) -> dict[str, dict[str, int]]:
+    """Return the same for each source, with its batches and how many of those hold a rejection. One query."""
+    rows = (
         IngestBatch.objects.of(project)
         .filter(received_at__gte=since)
-        .aggregate(
-            received=Sum("received"),
-            accepted=Sum("accepted"),
-            duplicates=Sum("duplicates"),
-            repaired=Sum("repaired"),
-            rejected=Sum("rejected_count"),
-        )
+        .values("source")
+        .annotate(batches=Count("id"), with_rejections=Count("id", filter=Q(rejected_count__gt=0)))
+        .annotate(**{f"sum_{name}": Sum(column) for name, column in FATES.items()})
+        .order_by("source")
     )
-    return {name: value or 0 for name, value in sums.items()}
+    sums: dict[str, dict[str, int]] = {}
+    for row in map(dict[str, Any], rows):
+        source = row.pop("source")
+        sums[source] = {name.removeprefix("sum_"): n for name, n in row.items()}
+    return sums
+
+
+def in_all(by_source: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Add up the sources."""
+    names = (*FATES, "batches", "with_rejections")
+    return {name: sum(sums[name] for sums in by_source.values()) for name in names}
 
 
 def per_interval(project: Project, since: datetime, until: datetime, bars: int) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from agentops.accounts.models import Project
 from traces.ids import trace_key
-from traces.models import Session, Span, Trace
+from traces.models import IngestBatch, Session, Span, Trace
 
 # Everything a row of a list or a tree shows; no body, whatever its size.
 SLIM = (
@@ -74,6 +74,13 @@ def trace_or_404(project: Project, address: str) -> Trace:
         return Trace.objects.of(project).select_related("session").get(trace_id=key)
     except Trace.DoesNotExist:
         raise Http404("Nothing is here.") from None
+
+
+def batches(project: Project, since: datetime, *, source: str = "", rejected: bool = False) -> QuerySet[IngestBatch]:
+    """Return batches received since a moment, of one source and with rejections where asked. One query."""
+    rows = IngestBatch.objects.of(project).filter(received_at__gte=since).defer("rejected", "traces")
+    rows = rows.filter(source=source) if source else rows
+    return rows.filter(rejected_count__gt=0) if rejected else rows
 
 
 def sessions(project: Project) -> QuerySet[Session]:

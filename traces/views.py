@@ -1,4 +1,4 @@
-"""The pages of this room: traces, one trace, sessions, one session."""
+"""The pages of this room: traces, one trace, sessions, one session, the ledger of batches, one batch."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from traces import activity, queries
 from traces.alerts import evidence
 from traces.alerts import queries as alert_queries
 from traces.ingest.report import report
-from traces.models import Session, Trace, TraceStatus
+from traces.models import IngestBatch, Session, Trace, TraceStatus
 from traces.queries import TraceFilters
 from traces.search.find import find, lag_s
 from traces.search.snippet import Match
@@ -32,6 +32,8 @@ HISTOGRAM_BARS = 120
 Row = tuple[Trace, evidence.Found, Match | None]
 NO_MATCHES: Mapping[UUID, Match] = {}
 DAY = timedelta(hours=24)
+WINDOWS = {"1h": timedelta(hours=1), "24h": DAY, "7d": timedelta(days=7)}
+TRACES_OF_A_BATCH = 50  # linked on its page
 FILTERS = ("session", "agent", "status", "tool", "pattern", "words")
 # One word of the filter field: `agent:"support desk"`, `"a phrase"`, `refun*`.
 FIELD_WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
@@ -145,6 +147,43 @@ def _window_start(request: HttpRequest, trace: Trace, chosen: queries.Step | Non
     if asked.isascii() and asked.isdigit():
         return min(int(asked[:9]), max(trace.steps - 1, 0))
     return chosen.position // WINDOW * WINDOW if chosen else 0
+
+
+@require_GET
+def batch_list(request: ProjectRequest) -> HttpResponse:
+    """List the batches of a stretch of time, and sum up what became of them. Two queries; one for a part."""
+    window = request.GET.get("window", "")
+    window = window if window in WINDOWS else "24h"
+    source, rejected = request.GET.get("source", "")[:50].replace("\x00", ""), bool(request.GET.get("rejected"))
+    since = timezone.now() - WINDOWS[window]
+    chosen = {"window": window, "source": source, "rejected": "1" if rejected else ""}
+    context: dict[str, Any] = {
+        "page": page_of(request, queries.batches(request.project, since, source=source, rejected=rejected)),
+        "window": window,
+        "source": source,
+        "rejected": rejected,
+        "query": urlencode({name: value for name, value in chosen.items() if value}),
+    }
+    if not is_part_wanted(request):
+        context["windows"] = list(WINDOWS)
+        context["by_source"] = by_source = activity.ledger_by_source(request.project, since)
+        context["sums"] = activity.in_all({source: by_source[source]} if source in by_source else by_source)
+        context["all_batches"] = sum(sums["batches"] for sums in by_source.values())
+    return render_page(request, "traces/batches.html", context, partial="rows")
+
+
+@require_GET
+def batch_detail(request: ProjectRequest, batch_id: str) -> HttpResponse:
+    """Show what became of one batch, by the id in its answer: why items were rejected, its traces. Two queries."""
+    batch = get_scoped_or_404(IngestBatch, request.project, pk=batch_id)
+    shown = batch.traces[:TRACES_OF_A_BATCH]
+    context = {
+        "batch": batch,
+        "more_rejected": batch.rejected_count - len(batch.rejected),
+        "traces": Trace.objects.of(request.project).filter(trace_id__in=shown).order_by("-received_at", "-id"),
+        "more_traces": len(batch.traces) - len(shown),
+    }
+    return render_page(request, "traces/batch.html", context)
 
 
 def page_of(request: HttpRequest, rows: Any, read: Callable[..., Any] = keyset_page, **by: Any) -> Any:

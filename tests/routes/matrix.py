@@ -158,6 +158,8 @@ MATRIX: dict[str, Route] = {
     "/traces": page(),
     "/traces/<trace:trace_id>": page(objects=a_trace),
     "/ingest": page(),
+    "/ingest/batches": page(),
+    "/ingest/batches/<str:batch_id>": page(objects=lambda project: {"batch_id": send(project, step()).batch_id.hex}),
     "/sessions": page(),
     "/sessions/<uuid:session_id>": page(objects=lambda project: {"session_id": a_session(project).pk}),
     # alerts: pages

@@ -63,7 +63,16 @@ def test_axe_finds_nothing_on_the_sheet_of_components(open_page: Open) -> None:
 def test_no_page_scrolls_sideways(open_page: Open) -> None:
     page = open_page("/traces")
     send(page.project, *hostile_steps(), *[step(n, "t-2") for n in range(1, 30)])  # type: ignore[attr-defined]
-    for address in ("/", "/traces", "/sessions", "/traces/t-1", "/start", "/settings/members", "/settings/keys"):
+    for address in (
+        "/",
+        "/traces",
+        "/sessions",
+        "/ingest/batches",
+        "/traces/t-1",
+        "/start",
+        "/settings/members",
+        "/settings/keys",
+    ):
         page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/", 3)[2] + address)
         for width in (1440, 1280, 900, 390):
             page.set_viewport_size({"width": width, "height": 844})

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from agentops.accounts.request import ProjectRequest
 from agentops.web.problems import problem, unavailable
-from traces.ingest.body import BodyRefusedError, read_request
+from traces.ingest.body import BodyRefusedError, read_request, turn
 from traces.ingest.native import BodyError, read_body
 from traces.ingest.record import Origin
 from traces.ingest.store import Receipt, store
@@ -25,7 +25,8 @@ def post_traces(request: ProjectRequest) -> HttpResponse:
     if content_type not in JSON | NDJSON:
         return problem(415, detail=f"Send application/json or application/x-ndjson, not {content_type[:80]}.")
     try:
-        return _accept(request, ndjson=content_type in NDJSON)
+        with turn(request):
+            return _accept(request, ndjson=content_type in NDJSON)
     except (OperationalError, InterfaceError) as error:
         log.warning("ingest_unavailable", error=str(error))
         return unavailable("The database does not answer; nothing was stored; send this again.")

@@ -14,7 +14,7 @@ from agentops.accounts.policy import View
 from agentops.accounts.request import ProjectRequest
 from traces.api.otlp_answer import is_json, is_protobuf, refuse, success
 from traces.api.otlp_warning import warning
-from traces.ingest.body import BodyRefusedError, read_request
+from traces.ingest.body import BodyRefusedError, read_request, turn
 from traces.ingest.otlp import read_traces
 from traces.ingest.otlp_span import UnreadableError
 from traces.ingest.record import Batch, Origin
@@ -35,7 +35,8 @@ def door(view: Door) -> View:
             kind = (request.content_type or "nothing")[:80]
             return refuse(request, 415, f"Send application/x-protobuf or application/json, not {kind}.")
         try:
-            return view(request)
+            with turn(request):
+                return view(request)
         except (BodyRefusedError, UnreadableError) as error:
             return refuse(request, error.status, error.detail)
         except (OperationalError, InterfaceError) as error:

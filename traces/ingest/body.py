@@ -1,12 +1,29 @@
 """From an HTTP request to the bytes of its body, within limits that hold before and after decompression."""
 
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
 MAX_BODY = 32 * 1024 * 1024  # bytes, after decompression
 _CHUNK = 256 * 1024
+# Work on batches is work of one interpreter: more of them at once only take turns, and everybody's answer is late.
+AT_WORK = 2
+SMALL = 64 * 1024  # bytes as sent that take no turn, so that a few steps do not wait behind many
+_turns = threading.Semaphore(AT_WORK)
+
+
+@contextmanager
+def turn(request: HttpRequest) -> Iterator[None]:
+    """Wait, while the block runs, for one of the turns that large bodies take."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) <= SMALL:
+        yield
+        return
+    with _turns:
+        yield
 
 
 class BodyRefusedError(Exception):

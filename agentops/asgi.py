@@ -7,6 +7,7 @@ clients cost none either.
 """
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -232,3 +233,9 @@ _streams: Any = get_asgi_application()
 _admission: Any = import_string("traces.api.admission.Admission")
 _long_poll: Any = import_string("approvals.waiting.LongPoll")
 application = Door(pages=_long_poll(_admission(_pages)), streams=_streams)
+
+# A batch makes a hundred thousand objects that live until it is stored. What is there for good is not looked at again
+# for garbage, and what is new not after every seven hundred: a tenth to a fifth of the CPU of ingest.
+gc.collect()
+gc.freeze()
+gc.set_threshold(20_000, 20, 50)

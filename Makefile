@@ -1,7 +1,7 @@
 # What a developer types. `python3 manage.py up` and `python3 manage.py test` need none of it.
 PY := .venv/bin/python
 
-.PHONY: check fmt lock shots bench crash
+.PHONY: check fmt lock shots bench crash interop
 
 check:  ## lint, types, templates, import contract, missing migrations
 	$(PY) -m ruff check .
@@ -18,6 +18,7 @@ fmt:  ## put code into its usual shape
 lock:  ## pin every dependency by hash, without naming a registry
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml --group test -o requirements-test.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group interop -o requirements-interop.txt
 
 shots:  ## screenshots of every page, both themes, desktop and phone
 	$(PY) -m bench.shots
@@ -30,3 +31,6 @@ crash:  ## longer rounds of the crash tests, and of those of real runs
 	PERMUTATIONS=10 $(PY) manage.py test tests/detectors/test_fold.py
 	APPROVALS=200 $(PY) manage.py test tests/approvals/test_races.py
 	IMPORT_AGAIN_EVERY=1 $(PY) manage.py test tests/traces/test_import.py
+
+interop:  ## run real clients of OpenTelemetry against the product, in an environment of their own
+	$(PY) manage.py test tests/interop/test_clients.py

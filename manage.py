@@ -62,8 +62,8 @@ def bootstrap(requirements: str) -> None:
         if not whole:
             # An interrupted install may have left half a package, which pip would take for a whole one: start over.
             shutil.rmtree(VENV, ignore_errors=True)
-            make_venv()
-        install(HERE / requirements)
+            make_venv(VENV)
+        install(HERE / requirements, VENV)
         for name, digest in wanted.items():
             stamp(name).write_text(digest)
         LOCK.write_text("")
@@ -100,11 +100,11 @@ def locked() -> Iterator[None]:
         yield
 
 
-def make_venv() -> None:
+def make_venv(venv: Path) -> None:
     if uv := shutil.which("uv"):
-        call([uv, "venv", "--quiet", "--python", sys.executable, str(VENV)])
+        call([uv, "venv", "--quiet", "--python", sys.executable, str(venv)])
     elif importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
-        call([sys.executable, "-m", "venv", str(VENV)])
+        call([sys.executable, "-m", "venv", str(venv)])
     else:
         raise BootstrapError(
             "this Python comes without its venv module: install it (Debian: apt install python3-venv) "
@@ -112,15 +112,16 @@ def make_venv() -> None:
         )
 
 
-def install(requirements: Path) -> None:
+def install(requirements: Path, venv: Path, *more: str) -> None:
+    python = str(venv / "bin" / "python")
     count = sum("==" in line for line in requirements.read_text(encoding="utf-8").splitlines())
-    say(f"installing up to {count} packages into {VENV}; this happens once, and again after an update.")
+    say(f"installing up to {count} packages into {venv}; this happens once, and again after an update.")
     # Wheels only: nothing is compiled, and no package runs code while it is installed.
-    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(requirements)]
+    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", *more, "-r", str(requirements)]
     if uv := shutil.which("uv"):
-        call([uv, "pip", "install", "--python", str(PYTHON), *options])
+        call([uv, "pip", "install", "--python", python, *options])
     else:
-        call([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *options])
+        call([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *options])
     say("installed.")
 
 

@@ -2,12 +2,15 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.test import Client
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agentops.accounts.models import Project
 from tests.builders import bearer, make_key
+from traces.ingest.dialects.base import Reading, dialect_of
+from traces.ingest.otlp_span import Scope, WireSpan
 from traces.models import Span, Trace
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -89,6 +92,15 @@ def protobuf(sent: dict[str, Any]) -> bytes:
     for one, (trace, own, parent) in zip(spans, ids, strict=True):
         one.trace_id, one.span_id, one.parent_span_id = trace, own, parent
     return made.SerializeToString()
+
+
+def read(attributes: dict[str, Any], scope: str = "", name: str = "a span") -> Reading:
+    """Return what a span's dialect reads in it."""
+    made = WireSpan(
+        trace=UUID(TRACE), span_id="1", parent_span_id=None, name=name, start_ns=1, end_ns=2, status=0, message="",
+        attributes=attributes, events=[], scope=Scope(scope),
+    )  # fmt: skip
+    return dialect_of(made.scope, attributes).read(made)
 
 
 def child(number: int, attributes: dict[str, Any], **fields: Any) -> dict[str, Any]:

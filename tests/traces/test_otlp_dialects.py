@@ -2,25 +2,16 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import make_project
-from tests.traces.otlp import TRACE, Exporter, pairs, span
-from traces.ingest.dialects.base import Reading, all_dialects, dialect_of
+from tests.traces.otlp import Exporter, pairs, read, span
+from traces.ingest.dialects.base import all_dialects, dialect_of
 from traces.ingest.dialects.flat import unflatten
-from traces.ingest.otlp_span import Scope, WireSpan
-
-
-def read(attributes: dict[str, Any], scope: str = "", name: str = "a span") -> Reading:
-    made = WireSpan(
-        trace=UUID(TRACE), span_id="1", parent_span_id=None, name=name, start_ns=1, end_ns=2, status=0, message="",
-        attributes=attributes, events=[], scope=Scope(scope),
-    )  # fmt: skip
-    return dialect_of(made.scope, attributes).read(made)
+from traces.ingest.otlp_span import Scope
 
 
 def text(value: Any) -> str:

@@ -16,7 +16,7 @@ MAX_DEPTH = 32  # of lists and maps within one attribute
 MAX_KEY = 256  # characters of an attribute's key
 TRACE_ID_BYTES, SPAN_ID_BYTES = 16, 8
 ERROR_STATUS = 2
-UNNAMED = "unknown_service"  # what SDKs call a service that has no name
+UNNAMED = ("unknown_service", "langsmith")  # what SDKs call a service that has no name
 
 Attributes = dict[str, Any]
 

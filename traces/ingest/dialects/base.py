@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,8 @@ from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 from traces.ingest.record import Call, Result
 
 TOOL, MODEL, GATE, ERROR = "tool_call", "model_response", "human_gate", "error"
+# The provider's id of a response lies somewhere in the JSON of what came back.
+RESPONSE_ID = re.compile(r'"id"\s*:\s*"((?:msg|resp|chatcmpl|gen)[-_][A-Za-z0-9_-]{4,100})"')
 MAX_NESTING = 200  # of JSON within a text; as deep as the native door reads
 
 
@@ -143,6 +146,19 @@ def decoded(value: str) -> Any:
         return clean(found) if "\\u0000" in value else found
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return value
+
+
+def response_id(answer: str | None) -> str | None:
+    """Return the provider's id of a response from the JSON of it."""
+    found = RESPONSE_ID.search(answer or "")
+    return found[1] if found else None
+
+
+def named_arguments(sent: Any) -> Any:
+    """Return the keyword arguments of a Python call that has no others; anything else as it is."""
+    if isinstance(sent, dict) and set(sent) == {"args", "kwargs"} and not sent["args"]:
+        return sent["kwargs"]
+    return sent
 
 
 def schemas(offered: Any) -> list[dict[str, Any]] | None:

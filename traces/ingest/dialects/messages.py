@@ -12,6 +12,7 @@ from traces.ingest.record import Call, Result
 TEXTS, THOUGHTS = {"text", "output_text"}, {"reasoning", "thinking"}
 CALLS = {"tool_call", "tool_use", "tool-call", "function_call", "server_tool_call"}
 RESULTS = {"tool_call_response", "tool_result", "tool-result", "function_call_output", "server_tool_call_response"}
+ROLES = {"ai": "assistant", "AIMessageChunk": "assistant", "model": "assistant", "human": "user"}
 
 
 class Said(msgspec.Struct):
@@ -79,7 +80,7 @@ def note_answer(reading: Reading, messages: Conversation) -> None:
 def note_request(reading: Reading, messages: Conversation) -> None:
     """Take the results that are new in a request: those after the last answer. The rest is history, told before."""
     for said in reversed(messages):
-        if said.role in {"assistant", "model"} or said.calls:
+        if said.role == "assistant" or said.calls:
             answered = {result.id for result in reading.results}
             reading.told = [call for call in said.calls if call.id in answered]
             break
@@ -88,8 +89,27 @@ def note_request(reading: Reading, messages: Conversation) -> None:
     reading.preview = next(asked, None) or reading.preview
 
 
-def _said(message: dict[str, Any]) -> Said:
-    said = Said(str(message.get("role") or message.get("type") or ""))
+def unwrapped(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message without what LangChain puts around it when it writes one down."""
+    inner = (message.get(key) for key in ("kwargs", "data", "output"))
+    return next((one for one in inner if isinstance(one, dict) and "content" in one), message)
+
+
+def note_tool_message(reading: Reading, output: Any) -> Any:
+    """Return a tool's result without LangChain's message, which names the call and says whether it went well."""
+    message = unwrapped(output) if isinstance(output, dict) else None
+    if message is None or message.get("type") != "tool" or "content" not in message:
+        return output
+    reading.call_id = reading.call_id or _string(message, "tool_call_id") or None
+    if message.get("status") == "error":
+        reading.error = _string(message, "content") or "the tool said that it failed"
+    return message["content"]
+
+
+def _said(sent: dict[str, Any]) -> Said:
+    message = unwrapped(sent)
+    role = str(message.get("role") or message.get("type") or sent.get("type") or "")
+    said = Said(ROLES.get(role, role))
     parts = message.get("parts")
     if parts is None:
         parts = message.get("content")

@@ -1,18 +1,25 @@
 """OpenInference: Phoenix's instrumentations of LangChain, LangGraph, OpenAI, Anthropic and many more."""
 
-import re
-from typing import Any
-
-from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading, amount, count, first, parsed, schemas, text
+from traces.ingest.dialects.base import (
+    MODEL,
+    TOOL,
+    Dialect,
+    Reading,
+    amount,
+    count,
+    first,
+    parsed,
+    response_id,
+    schemas,
+    text,
+)
 from traces.ingest.dialects.flat import unflatten
-from traces.ingest.dialects.messages import Conversation, note_answer, note_request
+from traces.ingest.dialects.messages import Conversation, note_answer, note_request, note_tool_message
 from traces.ingest.dialects.semconv import about, note_cache
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
 KIND = "openinference.span.kind"
 TOOLS = {"TOOL", "RETRIEVER", "RERANKER", "EMBEDDING"}
-# The provider's id of a response lies somewhere in the JSON of what came back.
-RESPONSE_ID = re.compile(r'"id"\s*:\s*"((?:msg|resp|chatcmpl|gen)[-_][A-Za-z0-9_-]{4,100})"')
 
 
 class OpenInference(Dialect):
@@ -59,8 +66,7 @@ def _note_model(reading: Reading, attributes: Attributes) -> None:
     note_answer(reading, Conversation(unflatten(attributes, "llm.output_messages.")))
     note_request(reading, Conversation(unflatten(attributes, "llm.input_messages.")))
     reading.tools = schemas([one.get("json_schema", one) for one in unflatten(attributes, "llm.tools.")])
-    found = RESPONSE_ID.search(text(attributes, "output.value") or "")
-    reading.call_id = found[1] if found else None
+    reading.call_id = response_id(text(attributes, "output.value"))
 
 
 def _note_tool(reading: Reading, attributes: Attributes, name: str) -> None:
@@ -68,15 +74,4 @@ def _note_tool(reading: Reading, attributes: Attributes, name: str) -> None:
     reading.tool_name = text(attributes, "tool.name") or name
     reading.call_id = text(attributes, "tool_call.id", "tool.id")
     reading.arguments = parsed(first(attributes, "input.value", "tool.parameters"))
-    reading.result = _unwrapped(reading, parsed(first(attributes, "output.value")))
-
-
-def _unwrapped(reading: Reading, output: Any) -> Any:
-    """Return a result without LangChain's message around it, which names the call and says whether it went well."""
-    message = output.get("data", output) if isinstance(output, dict) else None
-    if not isinstance(message, dict) or message.get("type") != "tool" or "content" not in message:
-        return output
-    reading.call_id = reading.call_id or text(message, "tool_call_id")
-    if message.get("status") == "error":
-        reading.error = text(message, "content") or "the tool said that it failed"
-    return message["content"]
+    reading.result = note_tool_message(reading, parsed(attributes.get("output.value")))

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from traces.ingest.dialects.base import MODEL, TOOL, Reading, decoded, parsed, schemas, text
+from traces.ingest.dialects.base import MODEL, TOOL, Reading, decoded, first, named_arguments, parsed, schemas, text
 from traces.ingest.dialects.flat import unflatten
 from traces.ingest.dialects.messages import Conversation, note_answer, note_request
-from traces.ingest.dialects.semconv import Semconv, about, note_usage
+from traces.ingest.dialects.semconv import ARGUMENTS, RESULTS, Semconv, about, note_usage
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
 KIND = "traceloop.span.kind"
@@ -52,17 +52,10 @@ def _function(span: WireSpan, kind: str) -> Reading:
         reading.event_type = TOOL
         reading.tool_name = text(attributes, "traceloop.entity.name", "gen_ai.tool.name") or span.name
         reading.call_id = text(attributes, "gen_ai.tool.call.id")
-        reading.arguments = _arguments(parsed(attributes.get("traceloop.entity.input")))
-        output = attributes.get("traceloop.entity.output")
+        reading.arguments = named_arguments(parsed(first(attributes, "traceloop.entity.input", *ARGUMENTS)))
+        output = first(attributes, "traceloop.entity.output", *RESULTS)
         reading.result = decoded(output) if isinstance(output, str) else output
     return reading
-
-
-def _arguments(sent: Any) -> Any:
-    """Return the keyword arguments of a call that has no others."""
-    if isinstance(sent, dict) and set(sent) == {"args", "kwargs"} and not sent["args"]:
-        return sent["kwargs"]
-    return sent
 
 
 def unflatten_functions(attributes: Attributes) -> list[dict[str, Any]]:

@@ -1,0 +1,30 @@
+"""An agent on the OpenAI SDK: asks the model, runs the tool that it wants, and tells it the result."""
+
+import json
+
+from openai import OpenAI
+
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+FUNCTION = {"name": "get_weather", "description": "Say the weather.", "parameters": PARAMETERS}
+
+
+def get_weather(city: str) -> str:
+    return "7C rain"
+
+
+def run(question: str) -> str:
+    client = OpenAI()
+    messages = [{"role": "user", "content": question}]
+    while True:
+        tools = [{"type": "function", "function": FUNCTION}]
+        answer = client.chat.completions.create(model="gpt-x", messages=messages, tools=tools)
+        said = answer.choices[0].message
+        if not said.tool_calls:
+            return said.content
+        messages.append(said.model_dump(exclude_none=True))
+        for call in said.tool_calls:
+            result = get_weather(**json.loads(call.function.arguments))
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+
+
+print(run("What is the weather in Oslo?"))

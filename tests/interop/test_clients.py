@@ -1,0 +1,73 @@
+"""One run of two steps as real clients tell of it: each by the lines of docs/connect.md, all with the same steps."""
+
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.instance import CHECKOUT
+from tests.interop.conftest import Connect, Told
+from tests.interop.guide import sections
+from tests.interop.model import ARGUMENTS, ASKS, INPUT, OUTPUT, READ, SAYS, TOOL
+
+ASK, CALL, SAY = ("model_response", ASKS), ("tool_call", TOOL, ARGUMENTS, "7C rain"), ("model_response", SAYS)
+Runs = tuple[list[tuple[Any, ...]], ...]
+WHOLE: Runs = ([ASK, CALL, SAY],)
+APART: Runs = ([ASK, CALL], [SAY])  # a trace for each request: nothing holds them together but the session
+
+
+@dataclass(frozen=True)
+class Client:
+    app: str
+    runs: Runs = WHOLE
+    session: str | None = "conversation-1"
+    agent: str = "weather_agent"
+    tells_tools: bool = True
+
+
+CLIENTS = {
+    "OpenTelemetry": Client("spans"),
+    "OpenTelemetry in JSON": Client("spans"),
+    "OpenAI SDK, by OpenInference": Client("chat", APART, agent="weather-agent"),
+    "OpenAI SDK, by OpenLLMetry": Client("chat", APART, agent="weather-agent"),
+    "OpenAI Agents SDK, by OpenInference": Client("openai_agents"),
+    "OpenAI Agents SDK, by OpenLLMetry": Client("openai_agents"),
+    "LangGraph, by OpenInference": Client("graph", session="thread-1"),
+    "LangGraph, by LangSmith": Client("graph", session="thread-1"),
+    "Pydantic AI": Client("pydantic_agent", session=None),  # an id of its own
+    "Langfuse": Client("observed", session="thread-1"),
+    "Anthropic SDK": Client("messages", APART, agent="weather-agent", tells_tools=False),
+}
+
+
+def steps(told: Told) -> list[tuple[Any, ...]]:
+    return [
+        ("tool_call", step["tool_name"], step["tool_input"], step["tool_output"])
+        if step["event_type"] == "tool_call"
+        else (step["event_type"], step["text"])
+        for step in told.steps
+    ]
+
+
+@pytest.mark.parametrize("heading", CLIENTS)
+def test_a_client_that_is_connected_as_the_guide_says_tells_the_whole_run_once(connect: Connect, heading: str) -> None:
+    client = CLIENTS[heading]
+    told = connect(sections()[heading], client.app)
+    assert tuple(steps(one) for one in told) == client.runs
+    sums = [sum(one.trace[field] for one in told) for field in ("input_tokens", "cached_tokens", "output_tokens")]
+    assert sums == [2 * INPUT, 2 * READ, 2 * OUTPUT]
+    assert {one.trace["agent"] for one in told} == {client.agent}
+    sessions = {one.trace["session_id"] for one in told}
+    assert sessions == {client.session} if client.session else None not in sessions
+    offered = [step["tools"] for one in told for step in one.steps if step["event_type"] == "model_response"]
+    assert [[tool["name"] for tool in tools or []] for tools in offered] == [[TOOL] if client.tells_tools else []] * 2
+
+
+def test_every_section_of_the_guide_is_run_and_names_what_it_needs() -> None:
+    assert set(sections()) == set(CLIENTS)
+    group = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["dependency-groups"]["interop"]
+    pinned = {name.partition(">")[0].partition("[")[0] for name in group}
+    for heading, section in sections().items():
+        assert section.needs, heading
+        assert section.needs <= pinned, heading

@@ -20,6 +20,15 @@ def cpu_s(root: int) -> float:
     return sum(sum(_stat(pid)[11:15]) for pid in tree(root)) / TICKS_A_SECOND
 
 
+def on_cpu_ms(*pids: int) -> float:
+    """Return the milliseconds that these processes were on a CPU, which other work on the machine does not change."""
+    spent = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            spent += int((task / "schedstat").read_text().split()[0])
+    return spent / 1_000_000
+
+
 def pss_mb(pids: list[int]) -> float:
     """Return the memory of these processes in MB, shared pages divided among those who share them."""
     return sum(_pss_kb(pid) for pid in pids) / 1_000

@@ -41,7 +41,7 @@ FIELD_WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 @require_GET
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """List traces; an id in the search field leads to its trace. Four queries; two for a part; five more for words."""
+    """List traces; an id in the search field leads to its trace. Four queries; two for a part; seven more for words."""
     filters = read_filters(request)
     if request.GET.get("q") and (found := queries.trace_by_id(request.project, filters.words)):
         return redirect(found)

@@ -38,7 +38,7 @@ class TraceList(ProjectView):
 
     @extend_schema(parameters=[TraceQuery, *PAGING], responses=TraceFound(many=True))
     def get(self, request: Request) -> Response:
-        """List traces, newest first by receipt. Two queries; six with `q`, and some more for a phrase.
+        """List traces, newest first by receipt. Two queries; nine with `q`, and some more for a phrase.
 
         With `q`, the answer says for how many seconds the oldest batch has waited that search does not know yet.
         """

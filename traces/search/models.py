@@ -30,7 +30,7 @@ class TraceWords(models.Model):
 
     class Meta:
         indexes = [
-            # How far a trace was read; the words of the newest traces, which are looked through first.
+            # How far a trace was read.
             models.Index(fields=["trace", "-until"], name="trace_words_of"),
             # Which traces have a word, or one that begins so.
             GinIndex(fields=["words"], name="trace_words_by_word"),

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from traces.models import IngestBatch, Trace
 from traces.search.models import IndexJob
-from traces.search.words import different_words, plain_text
+from traces.search.words import kept_words, plain_text, words_of
 
 RUN_S = 5.0  # of one run of the job; the next one goes on
 STEPS_AT_ONCE = 4_000
@@ -60,7 +60,7 @@ class News:
 
     def rows(self) -> Iterator[tuple[int, str, UUID | None]]:
         """Yield what to write: how far it goes, the words, and the row to grow, or None for another one."""
-        words = list(self.words)
+        words = list(kept_words(self.words))
         old, new = self.last.length, len(words)
         if self.last.id and old + new <= MAX_IN_ROW and old <= GROWTH * new:
             yield self.until, " ".join(words), self.last.id
@@ -104,10 +104,12 @@ def _index(project_id: UUID, trace_ids: Iterable[UUID]) -> None:
     for trace_ref, arrival, *texts in _spans(news.values()):
         one = news[trace_ref]
         one.until = max(one.until, arrival + 1)
-        one.words |= different_words(_said(texts))
+        for text in _said(texts):
+            one.words.update(words_of(text))
     for one in news.values():
         if one.words or not one.last.id:
-            one.words |= different_words(about_texts(one.trace))
+            for text in about_texts(one.trace):
+                one.words.update(words_of(text))
     _write(project_id, news.values())
 
 

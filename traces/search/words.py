@@ -5,7 +5,7 @@ of them is looked for as a phrase.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ _CLOSE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-_ASCII_WORD = re.compile("[a-z0-9]+")
+_SIGN_TO_BLANK = bytes(ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)) + bytes(128)
 _WORD = re.compile(f"[^\\W_{_CLOSE}]+|[{_CLOSE}]")
 _IS_CLOSE = re.compile(f"[{_CLOSE}]")
 _CHUNK = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -78,16 +78,15 @@ def kept(word: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in their order, as often as they come."""
-    text = text.lower()
-    return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
+    if text.isascii():  # three times as fast
+        return text.encode().translate(_SIGN_TO_BLANK).decode().split()
+    return _WORD.findall(text.lower())
 
 
-def different_words(texts: Iterable[str]) -> set[str]:
-    """Return the different words of some texts, as they are kept."""
-    found: set[str] = set()
-    for text in texts:
-        found.update(words_of(text))
-    return {kept(word) for word in found}
+def kept_words(words: set[str]) -> set[str]:
+    """Return the words as they are kept."""
+    long = {word for word in words if len(word) > LONGEST // 2}
+    return (words - long).union(map(kept, long))
 
 
 def plain_text(json_text: str) -> str:

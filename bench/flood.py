@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from urllib.parse import urlsplit
 
-from bench.load import fresh, template
+from bench.batches import FORMS, fresh
 
 ANSWER_TIMEOUT_S = 30
 
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("senders", type=int)
     parser.add_argument("rate", type=float, help="batches a second, of all senders")
     options = parser.parse_args()
-    body = template()
+    body = FORMS["native"].template()
     senders = [Sender(options.url, options.key, body, options.senders / options.rate) for _ in range(options.senders)]
     print("ready", flush=True)
     sys.stdin.readline()

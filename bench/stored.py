@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from bench.load import SYLLABLES, step
+from bench.batches import SYLLABLES, step
 
 STEPS, TEMPLATES = 40, 50
 LONG, LONG_STEPS = "a-long-trace", 10_000

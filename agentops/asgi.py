@@ -36,6 +36,8 @@ BODY_PAUSE_MAX_S = 30.0
 BODY_MAX_S = 60.0
 # Strangers can sign in and no more: what is larger needs something that looks like a key or a session.
 STRANGERS_BODY_MAX_BYTES = 64 * 1024
+HEADERS_MAX, HEADERS_MAX_BYTES = 100, 32 * 1024
+MANY_HEADERS = f"A request may have {HEADERS_MAX} headers, of {HEADERS_MAX_BYTES // 1024} KiB in all."
 # A client that takes its answer more slowly than this for longer than the pause loses the rest of it.
 SEND_MIN_BYTES_S = 16 * 1024
 MARK_LOOK_S = 0.02
@@ -77,6 +79,7 @@ class Door:
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
         try:
+            check_headers(scope)
             limit = body_limit(scope)
             if limit < min(announced_length(scope), BODY_MAX_BYTES):
                 raise RefusedError(401, *NO_KEY)
@@ -122,6 +125,13 @@ def body_limit(scope: Scope) -> int:
         if name in {b"authorization", b"x-api-key"} or (name == b"cookie" and b"sessionid=" in value):
             return BODY_MAX_BYTES
     return STRANGERS_BODY_MAX_BYTES
+
+
+def check_headers(scope: Scope) -> None:
+    """Raise RefusedError for more headers than anybody sends in good faith."""
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if len(scope["headers"]) > HEADERS_MAX or size > HEADERS_MAX_BYTES:
+        raise RefusedError(431, "Request Header Fields Too Large", MANY_HEADERS)
 
 
 def announced_length(scope: Scope) -> int:

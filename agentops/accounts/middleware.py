@@ -4,6 +4,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import InterfaceError, OperationalError
@@ -17,11 +18,15 @@ from agentops.accounts.access import refusal_of, unavailable_at
 from agentops.accounts.authenticate import KeyRefusedError, authenticate, shown_token
 from agentops.accounts.models import Membership
 from agentops.accounts.policy import View
+from agentops.web.errors import problem_page
 from agentops.web.problems import is_machine, problem, unavailable
+
+log = structlog.get_logger(__name__)
 
 CHOSEN = "project"
 STARTED_AT, SEEN_AT = "started_at", "seen_at"
 SEEN_EVERY_S = 300
+RETRY_AFTER_S = "2"
 
 
 class ProjectMiddleware(MiddlewareMixin):
@@ -43,10 +48,22 @@ class ProjectMiddleware(MiddlewareMixin):
             return self._admit_program(request, view) if is_machine(request) else self._admit_person(request)
         except KeyRefusedError as error:
             return refusal_of(view, request, error)
-        except (OperationalError, InterfaceError):
-            if is_machine(request):
-                return unavailable_at(view, request)
-            raise
+        except (OperationalError, InterfaceError) as error:
+            return self._say_unavailable(request, view, error)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Say that the database does not answer, where that is why a view failed; anything else goes on to be a 500."""
+        if not isinstance(exception, OperationalError | InterfaceError) or request.resolver_match is None:
+            return None
+        return self._say_unavailable(request, request.resolver_match.func, exception)
+
+    def _say_unavailable(self, request: HttpRequest, view: View, error: Exception) -> HttpResponseBase:
+        log.warning("database_unavailable", error=str(error).strip())
+        if is_machine(request):
+            return unavailable_at(view, request)
+        response = problem_page(request, 503)
+        response["Retry-After"] = RETRY_AFTER_S
+        return response
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         unknown = request.resolver_match is None and response.status_code == 404

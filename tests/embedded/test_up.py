@@ -146,6 +146,18 @@ def test_many_slow_bodies_keep_nobody_waiting(running: Instance) -> None:
         connection.close()
 
 
+X, TWO_LENGTHS = b"X-Same: 1\r\n", b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [(X * 1_000, b"431"), (b"X: " + b"x" * 65_536 + b"\r\n", b"431"), (TWO_LENGTHS, b"400"), (X * 50, b"400")],
+    ids=["a thousand headers", "64 kB", "two lengths", "fifty headers"],
+)
+def test_heads_that_nobody_sends_in_good_faith_are_refused(running: Instance, headers: bytes, status: bytes) -> None:
+    assert send_raw(running, headers, b"").split()[1] == status
+
+
 def open_request(instance: Instance, headers: bytes) -> socket.socket:
     host, _, port = instance.url.removeprefix("http://").rpartition(":")
     connection = socket.create_connection((host, int(port)), timeout=30)

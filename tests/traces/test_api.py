@@ -115,6 +115,10 @@ def test_a_list_is_walked_by_key_without_gaps_while_rows_arrive(api: Api) -> Non
         {"since": "x"},
         {"agnet": "x"},
         {"status": "x"},
+        {"name__regex": "x"},
+        {"id) OR 1=1--": "x"},
+        {'"a""b"': "x"},
+        {"agent;DROP": "x"},
     ],
     ids=str,
 )
@@ -123,6 +127,16 @@ def test_a_wrong_query_is_told_what_is_wrong(api: Api, query: dict[str, Any]) ->
     assert answer.status_code == 400
     (name,) = query
     assert answer.json()["errors"][0]["pointer"] == f"/{name}"
+
+
+@pytest.mark.parametrize(
+    "value", ["x' OR '1'='1", "%", "a;DROP TABLE traces_trace", '"a""b"', "{x}", "__regex", "\u202e"]
+)
+def test_the_value_of_a_filter_is_compared_as_it_is(api: Api, value: str) -> None:
+    api.post([step(1, trace="that", agent=value, session_id=value, tool_name=value), step(1, trace="other", agent="b")])
+    for name in ("agent", "session", "tool"):
+        found = api.get("traces", **{name: value}).json()["results"]
+        assert [trace["external_trace_id"] for trace in found] == ["that"], name
 
 
 def test_steps_come_in_step_order_page_by_page(api: Api) -> None:

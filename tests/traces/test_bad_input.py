@@ -58,6 +58,38 @@ def test_a_wrong_step_is_rejected_alone_with_every_fault(api: Api, item: Any, po
     assert sorted(error["pointer"] for error in rejection["errors"]) == sorted(pointers)
 
 
+KEYS = [
+    "__proto__",
+    "constructor.prototype.x",
+    "__class__",
+    "a.b.c",
+    "a",
+    "",
+    "😀",
+    "\u202e",
+    "line\nbreak",
+    "k" * 10_000,
+]
+
+
+def test_keys_of_metadata_are_kept_flat_and_a_nul_in_one_is_repaired(api: Api) -> None:
+    sent = dict.fromkeys(KEYS, "v")
+    answer = api.post([step(1, metadata=sent), step(2, metadata={"n\0ul": 1})]).json()
+    assert (answer["accepted"], answer["repaired"]) == (2, 1)
+    first, second = api.get("traces/t-1/steps").json()["results"]
+    assert (first["metadata"], second["metadata"]) == (sent, {"n\ufffdul": 1})
+    assert api.get(f"ingest/batches/{answer['batch_id']}").json()["repaired"] == 1
+
+
+def test_numbers_at_the_edge_are_kept_or_rejected_with_their_place(api: Api) -> None:
+    kept, wide, far = step(1, tool_input={"a": -0.0, "b": 2**64}), step(2, input_tokens=2**64), step(3, cost_usd=1e300)
+    answer = api.post([kept, wide, far]).json()
+    assert answer["accepted"] == 1
+    pointers = [one["errors"][0]["pointer"] for one in answer["rejected"]]
+    assert pointers == ["/input_tokens", "/cost_usd"]
+    assert api.get("traces/t-1/steps").json()["results"][0]["tool_input"] == {"a": 0, "b": 2**64}
+
+
 @pytest.mark.parametrize("number", [b"1e999", b"9" * 5000, b"-1e400"])
 def test_a_number_that_no_machine_holds_rejects_its_step_alone(api: Api, number: bytes) -> None:
     bad = json.dumps(step(2, tool_input="HERE")).encode().replace(b'"HERE"', number)
@@ -139,13 +171,21 @@ def test_a_body_beyond_the_limit_is_refused_unread(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"no gzip", 400), (gzip.compress(b"[]")[:-4], 400), (gzip.compress(b"[]") * 2, 400)],
-    ids=["no gzip", "cut short", "two members"],
+    [
+        (b"no gzip", 400),
+        (gzip.compress(b"[]")[:-4], 400),
+        (gzip.compress(b"[]") * 2, 400),
+        (gzip.compress(b"[]") + b"more", 400),
+        (gzip.compress(gzip.compress(b"[]")), 400),
+        (b"\x1f\x8c" + gzip.compress(b"[]")[2:], 400),
+    ],
+    ids=["no gzip", "cut short", "two members", "something behind", "packed twice", "a wrong head"],
 )
 def test_broken_gzip_is_refused(api: Api, body: bytes, status: int) -> None:
     assert api.post(body, **{"Content-Encoding": "gzip"}).status_code == status
 
 
 def test_other_encodings_and_types_are_refused(api: Api) -> None:
-    assert api.post(b"x", **{"Content-Encoding": "br"}).status_code == 415
+    for encoding in ("br", "deflate", "zstd", "gzip, gzip"):
+        assert api.post(b"x", **{"Content-Encoding": encoding}).status_code == 415
     assert api.post(b"x", "text/csv").status_code == 415

@@ -46,6 +46,17 @@ def test_keys_are_stored_flat_and_cut(exporter: Exporter) -> None:
 
 
 @pytest.mark.parametrize("is_json", [True, False], ids=["json", "protobuf"])
+def test_of_two_attributes_of_one_name_the_last_is_kept_and_the_span_says_so(
+    exporter: Exporter, *, is_json: bool
+) -> None:
+    sent = request(span(1, {"risk": "HIGH", "other": 1}), span(2))
+    sent["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] += pairs({"risk": "LOW"})
+    exporter.post(json.dumps(sent).encode() if is_json else protobuf(sent), JSON if is_json else PROTOBUF)
+    flagged, neighbour = exporter.spans()
+    assert (flagged.attributes["risk"], flagged.repaired, neighbour.repaired) == ("LOW", True, False)
+
+
+@pytest.mark.parametrize("is_json", [True, False], ids=["json", "protobuf"])
 def test_what_is_beyond_the_limits_of_a_span_is_counted_and_not_kept(exporter: Exporter, *, is_json: bool) -> None:
     many = {f"key {i}": i for i in range(300)}
     events = [{"name": "e", "timeUnixNano": "1", "attributes": pairs(many)}] * 200

@@ -1,8 +1,10 @@
 """The shell of the pages: navigation, theme, errors in words, parts for htmx."""
 
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
+from django.db import OperationalError
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django_htmx.middleware import HtmxDetails
@@ -11,7 +13,7 @@ from agentops.accounts.models import Role
 from agentops.web import navigation
 from agentops.web.errors import problem_page, server_error
 from agentops.web.pages import is_part_wanted
-from tests.builders import make_membership, signed_in
+from tests.builders import bearer, make_key, make_membership, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +105,23 @@ def test_an_error_page_needs_no_database(status: int, no_database: None) -> None
     response = problem_page(RequestFactory().get("/"), status)
     assert response.status_code == status
     assert "<h1>" in response.content.decode()
+
+
+@pytest.mark.parametrize("where", ["agentops.accounts.middleware.Membership.objects", "traces.views.queries.traces"])
+def test_a_page_that_finds_no_database_says_so_and_when_to_come_back(where: str) -> None:
+    client = signed_in(make_membership())
+    with patch(where, side_effect=OperationalError("gone")) as away:
+        away.filter.side_effect = OperationalError("gone")
+        page = client.get("/traces")
+    assert (page.status_code, page["Retry-After"]) == (503, "2")
+    assert "The database does not answer" in page.content.decode()
+
+
+def test_a_program_that_finds_no_database_is_told_so_and_when_to_come_back() -> None:
+    key = make_key()
+    with patch("traces.api.read.queries.traces", side_effect=OperationalError("gone")):
+        said = Client().get("/api/v1/traces", headers=bearer(key.token))
+    assert (said.status_code, said["Retry-After"], said["Content-Type"]) == (503, "2", "application/problem+json")
 
 
 def test_programs_get_a_problem_document() -> None:

@@ -41,16 +41,17 @@ def last_batch(project: Project) -> IngestBatch | None:
 
 
 FATES = {"received": "received", "accepted": "accepted", "duplicates": "duplicates", "repaired": "repaired",
-         "rejected": "rejected_count"}  # fmt: skip
+         "ignored": "ignored", "rejected": "rejected_count"}  # fmt: skip
 
 
 def ledger(project: Project, since: datetime) -> dict[str, int]:
-    """Return what became of everything received since a moment, in items. One query."""
-    return in_all(ledger_by_source(project, since))
+    """Return what became of everything received since a moment, in items, of which the ignored are apart. One query."""
+    sums = in_all(ledger_by_source(project, since))
+    return sums | {name: sums[name] - sums["ignored"] for name in ("received", "accepted")}
 
 
 def ledger_by_source(project: Project, since: datetime) -> dict[str, dict[str, int]]:
-    """Return the same for each source, with its batches and how many of those hold a rejection. One query."""
+    """Return the ledger's sums by source, with its batches and how many of those hold a rejection. One query."""
     rows = (
         IngestBatch.objects.of(project)
         .filter(received_at__gte=since)

@@ -233,11 +233,11 @@ class IngestBatch(models.Model):
     accepted = models.IntegerField()
     duplicates = models.IntegerField()
     repaired = models.IntegerField()
+    ignored = models.IntegerField(default=0, db_default=0)  # of those accepted, what stands for no step of any trace
     rejected_count = models.IntegerField()
     rejected = models.JSONField()  # [{"index", "errors": [{"pointer", "detail"}]}], the first MAX_REASONS
     traces = ArrayField(models.UUIDField())
     is_indexed = models.BooleanField(default=False, db_default=False)  # search knows its words
-
     MAX_REASONS: ClassVar[int] = 100
     objects = ProjectScopedQuerySet.as_manager()
 
@@ -247,6 +247,7 @@ class IngestBatch(models.Model):
                 condition=models.Q(
                     received=models.F("accepted") + models.F("duplicates") + models.F("rejected_count"),
                     repaired__lte=models.F("accepted") + models.F("duplicates"),
+                    ignored__lte=models.F("accepted"),
                 ),
                 name="ingest_batch_adds_up",
             ),
@@ -270,7 +271,6 @@ class DetectJob(Job):
     kind: ClassVar[str] = "detect"
     queue: ClassVar[str] = "detect"
     natural_key: ClassVar[tuple[str, ...]] = ("trace",)
-
     trace = models.OneToOneField(Trace, on_delete=models.CASCADE)
 
 

@@ -1,10 +1,13 @@
 """OTLP requests as an exporter sends them, in both encodings; a test states only what it is about."""
 
 import json
+from base64 import b64encode
 from typing import Any
 from uuid import UUID
 
 from django.test import Client
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agentops.accounts.models import Project
@@ -76,22 +79,61 @@ def request(*spans: dict[str, Any], scope: str = "test", **resource: Any) -> dic
     return {"resourceSpans": [{"resource": {"attributes": pairs(about)}, "scopeSpans": [scoped]}]}
 
 
+def log(number: int = 1, said: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """Return a log record of second `number`, made within the first span of the trace."""
+    return {
+        "timeUnixNano": str((NOW_S + number) * 10**9),
+        "severityNumber": 9,
+        "body": value(f"said {number}"),
+        "traceId": TRACE,
+        "spanId": f"{1:016x}",
+        "attributes": pairs(said or {}),
+        **fields,
+    }
+
+
+def logs(*records: dict[str, Any], scope: str = "test") -> dict[str, Any]:
+    scoped = {"scope": {"name": scope, "version": "1"}, "logRecords": list(records)}
+    return {"resourceLogs": [{"resource": {"attributes": pairs({"service.name": "weather"})}, "scopeLogs": [scoped]}]}
+
+
+METRICS = {
+    "resourceMetrics": [
+        {
+            "scopeMetrics": [
+                {
+                    "metrics": [
+                        {"name": "a", "sum": {"dataPoints": [{"asInt": "1"}, {"asInt": "2"}]}},
+                        {"name": "b", "gauge": {"dataPoints": [{"asDouble": 0.5}]}},
+                        {"name": "c", "histogram": {"dataPoints": [{"count": "3", "bucketCounts": ["1", "2"]}]}},
+                        {"name": "d", "exponentialHistogram": {"dataPoints": [{"count": "1"}]}},
+                        {"name": "e", "summary": {"dataPoints": [{"count": "1"}]}},
+                        {"name": "f"},
+                    ]
+                }
+            ]
+        }
+    ]
+}
+KINDS: dict[str, Any] = {
+    "resourceSpans": ExportTraceServiceRequest,
+    "resourceLogs": ExportLogsServiceRequest,
+    "resourceMetrics": ExportMetricsServiceRequest,
+}
+
+
 def protobuf(sent: dict[str, Any]) -> bytes:
     """Return the same request in protobuf. The library reads ids as base64, so they are put in by hand."""
     from google.protobuf import json_format
 
     plain = json.loads(json.dumps(sent))
-    ids = []
-    for group in plain["resourceSpans"]:
-        for part in group["scopeSpans"]:
-            for one in part["spans"]:
-                names = ("traceId", "spanId", "parentSpanId")
-                ids.append([bytes.fromhex(one.pop(name, "") or "") for name in names])
-    made = json_format.ParseDict(plain, ExportTraceServiceRequest())
-    spans = [one for group in made.resource_spans for part in group.scope_spans for one in part.spans]
-    for one, (trace, own, parent) in zip(spans, ids, strict=True):
-        one.trace_id, one.span_id, one.parent_span_id = trace, own, parent
-    return made.SerializeToString()
+    for group in [*plain.get("resourceSpans", []), *plain.get("resourceLogs", [])]:
+        for part in [*group.get("scopeSpans", []), *group.get("scopeLogs", [])]:
+            for one in [*part.get("spans", []), *part.get("logRecords", [])]:
+                for name in {"traceId", "spanId", "parentSpanId"} & one.keys():
+                    one[name] = b64encode(bytes.fromhex(one[name])).decode()
+    (kind,) = plain
+    return bytes(json_format.ParseDict(plain, KINDS[kind]()).SerializeToString())
 
 
 def read(attributes: dict[str, Any], scope: str = "", name: str = "a span") -> Reading:
@@ -128,6 +170,12 @@ class Exporter:
     def send(self, *spans: dict[str, Any], **about: Any) -> Any:
         """Send spans in JSON and return the answer's JSON."""
         answer = self.post(json.dumps(request(*spans, **about)).encode(), JSON)
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    def say(self, *records: dict[str, Any], **about: Any) -> Any:
+        """Send log records in JSON and return the answer's JSON."""
+        answer = self.post(json.dumps(logs(*records, **about)).encode(), JSON, "/v1/logs")
         assert answer.status_code == 200, answer.content
         return answer.json()
 

@@ -1,10 +1,14 @@
 """Requests as real clients sent them: each gives the run that it tells of, once, whole and in order."""
 
 import json
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from tests.builders import make_project
@@ -12,6 +16,7 @@ from tests.traces.otlp import Exporter
 from traces.models import Span, Trace
 
 pytestmark = [pytest.mark.django_db, pytest.mark.data]
+Parts = list[tuple[str, bytes]]
 OSLO = {"city": "Oslo"}
 CALL, DONE = ("tool_call", "get_weather", OSLO, None), ("tool_call", "get_weather", OSLO, "7C rain")
 ASKS, SAYS = ("model_response", "Let me check."), ("model_response", "It is 7C and raining in Oslo.")
@@ -121,6 +126,62 @@ def test_a_capture_sent_span_by_span_and_again_gives_the_same_run(
     for trace in traces:
         spans = [span for span in exporter.spans() if span.trace_ref_id == trace.pk]
         assert (trace.spans, trace.steps) == (len(spans), sum(span.event_type is not None for span in spans))
+
+
+BY_CLAUDE = [("human_gate", None), ("model_response", "Let me check."), ("human_gate", "accept"),
+             ("tool_call", "Bash", {"command": "echo hello-from-fake"}, None),
+             ("model_response", "It is 7C and raining in Oslo.")]  # fmt: skip
+
+
+def interleaved(first: Parts, second: Parts) -> Parts:
+    return [part for pair in zip_longest(first, second) for part in pair if part]
+
+
+ORDERS: dict[str, Callable[[Parts, Parts], Parts]] = {
+    "logs alone": lambda logs, spans: logs,
+    "logs first": lambda logs, spans: [*logs, *spans],
+    "spans first": lambda logs, spans: [*spans, *logs],
+    "backwards": lambda logs, spans: [*reversed(logs), *reversed(spans)],
+    "by turns": interleaved,
+    "again": lambda logs, spans: [*spans, *logs, *reversed(spans), *logs],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("apart", [False, True], ids=["whole", "one by one"])
+def test_spans_and_log_records_of_one_run_tell_of_each_call_once(
+    exporter: Exporter, lent_data: Path, order: str, apart: bool
+) -> None:
+    logs, spans = ((lent_data / "otlp" / f"claude-code.{name}.pb").read_bytes() for name in ("032.logs", "031.traces"))
+    said = [("/v1/logs", part) for part in (records_one_by_one(logs) if apart else [logs])]
+    traced = [("/v1/traces", part) for part in (one_by_one(spans) if apart else [spans])]
+    for path, part in ORDERS[order](said, traced):
+        assert exporter.post(part, path=path).status_code == 200
+    expected = BY_CLAUDE
+    if order == "logs alone":
+        call = ("tool_call", "Bash", {"command": "echo hello-from-fake", "description": "say hello"}, None)
+        expected = [*BY_CLAUDE[:3], call, BY_CLAUDE[4]]
+    if apart:  # the words of an answer belong to a request by its id; where it has none, by the batch alone
+        expected = [step if step[0] != "model_response" else (step[0], None) for step in expected]
+    assert runs(exporter) == [expected]
+    trace = Trace.objects.of(exporter.project).get()
+    assert (trace.steps, trace.input_tokens, trace.cached_tokens, trace.output_tokens) == (5, 3042, 2000, 90)
+    assert (trace.cost_usd, trace.errors, sorted(trace.shape)) == (Decimal("0.006768"), 0, sorted("cmgtm"))
+    assert trace.spans == len(exporter.spans())
+    assert not Span.objects.filter(revised=True).exists()
+
+
+def records_one_by_one(body: bytes) -> list[bytes]:
+    """Return a request for each record of a request."""
+    made = []
+    for group in ExportLogsServiceRequest.FromString(body).resource_logs:
+        for part in group.scope_logs:
+            for record in part.log_records:
+                one = ExportLogsServiceRequest()
+                scoped = one.resource_logs.add(resource=group.resource).scope_logs.add(scope=part.scope)
+                scoped.log_records.append(record)
+                made.append(one.SerializeToString())
+    return made
 
 
 def one_by_one(body: bytes) -> list[bytes]:

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from tests.builders import make_project
-from tests.traces.otlp import JSON, PROTOBUF, TRACE, Exporter, protobuf, request, span
+from tests.traces.otlp import JSON, METRICS, PROTOBUF, TRACE, Exporter, log, logs, protobuf, request, span
 from traces.api import otlp as door
 from traces.models import IngestBatch, Span, Trace
 
 pytestmark = pytest.mark.django_db
+GZIP = {"Content-Encoding": "gzip"}
 PATHS = ["/v1/traces", "/v1/logs", "/v1/metrics", "/api/public/otel/v1/traces"]
 
 
@@ -128,11 +130,17 @@ UNREADABLE: dict[str, tuple[str, bytes | Callable[[], bytes], str, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", UNREADABLE)
-def test_what_cannot_be_read_is_refused_with_a_status(exporter: Exporter, name: str) -> None:
+LARGE = {"a bomb", "more than the limit"}  # the same for each door, and slow
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(path, name) for path in PATHS[:3] for name in UNREADABLE if path == PATHS[0] or name not in LARGE],
+)
+def test_what_cannot_be_read_is_refused_with_a_status(exporter: Exporter, path: str, name: str) -> None:
     kind, body, encoding, status = UNREADABLE[name]
     body = body() if callable(body) else body
-    answer = exporter.post(body, kind, **({"Content-Encoding": encoding} if encoding else {}))
+    answer = exporter.post(body, kind, path, **({"Content-Encoding": encoding} if encoding else {}))
     assert answer.status_code == status
     if status != 200:
         code, message = status_of(answer)
@@ -174,17 +182,38 @@ def test_an_absent_database_asks_to_come_back(exporter: Exporter, monkeypatch: p
         assert status_of(answer)[0] == 14
 
 
-def test_metrics_are_taken_and_nothing_is_kept(exporter: Exporter) -> None:
-    assert exporter.post(b"", PROTOBUF, "/v1/metrics").content == b""
-    assert exporter.post(b"{}", JSON, "/v1/metrics").json() == {}
+@pytest.mark.parametrize(("kind", "body"), [(PROTOBUF, protobuf(METRICS)), (JSON, json.dumps(METRICS).encode())])
+def test_data_points_are_counted_as_ignored_and_that_is_said_once(exporter: Exporter, kind: str, body: bytes) -> None:
+    first, second = (exporter.post(gzip.compress(body), kind, "/v1/metrics", **GZIP) for _ in range(2))
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert b"counted and not kept" in first.content
+    assert second.content == (b"" if kind == PROTOBUF else b"{}")
+    if kind == PROTOBUF:
+        assert ExportMetricsServiceResponse.FromString(first.content).partial_success.rejected_data_points == 0
+    entries = list(IngestBatch.objects.values_list("source", "received", "accepted", "ignored", "rejected_count"))
+    assert entries == [("otlp_metrics", 6, 6, 6, 0)] * 2
     assert not Trace.objects.exists()
 
 
-@pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-def test_logs_are_refused_for_a_success_would_say_that_they_are_kept(exporter: Exporter, kind: str) -> None:
-    answer = exporter.post(b"", kind, "/v1/logs")
-    assert answer.status_code == 501
-    assert status_of(answer) == (12, "Log records are not kept yet. Send spans alone: OTEL_LOGS_EXPORTER=none.")
+@pytest.mark.parametrize("path", ["/v1/logs", "/v1/metrics"])
+def test_an_empty_request_of_another_signal_is_a_success_too(exporter: Exporter, path: str) -> None:
+    assert exporter.post(b"", PROTOBUF, path).content == b""
+    assert exporter.post(b"{}", JSON, path).json() == {}
+    assert not IngestBatch.objects.exists()
+
+
+SIGNALS = {"/v1/traces": request(span()), "/v1/logs": logs(log()), "/v1/metrics": METRICS}
+
+
+@pytest.mark.parametrize(("sent", "path"), [(sent, path) for sent in SIGNALS for path in SIGNALS if sent != path])
+def test_a_request_at_the_door_of_another_signal_keeps_nothing_and_is_told_where_to_go(
+    exporter: Exporter, sent: str, path: str
+) -> None:
+    answer = exporter.post(json.dumps(SIGNALS[sent]).encode(), JSON, path)
+    assert (answer.status_code, sent in status_of(answer)[1]) == (400, True)
+    answer = exporter.post(protobuf(SIGNALS[sent]), PROTOBUF, path)
+    assert (answer.status_code, sent in status_of(answer)[1]) == (400, True)
+    assert not IngestBatch.objects.exists()
 
 
 def test_other_methods_are_refused(exporter: Exporter) -> None:

@@ -8,9 +8,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import make_project
-from tests.traces.otlp import AGENT, CHAT, JSON, PROTOBUF, TOOL, TRACE, Exporter, a_run, pairs, protobuf, request, span
+from tests.traces.otlp import (
+    AGENT,
+    CHAT,
+    JSON,
+    METRICS,
+    PROTOBUF,
+    TOOL,
+    TRACE,
+    Exporter,
+    a_run,
+    log,
+    logs,
+    pairs,
+    protobuf,
+    request,
+    span,
+    value,
+)
+from traces.models import IngestBatch
 
 pytestmark = pytest.mark.django_db
+CLAUDE = "com.anthropic.claude_code.events"
 
 
 @pytest.fixture
@@ -116,23 +135,25 @@ def test_protobuf_nested_too_deeply_is_refused(exporter: Exporter, depth: int, s
     assert exporter.post(b"\x0a" + length(b"\x12" + length(b"\x12" + length(one)))).status_code == status
 
 
-BODIES = [protobuf(request(*a_run())), json.dumps(request(*a_run())).encode()]
+EVENTS = {"event.name": "api_request", "prompt.id": "p", "input_tokens": 3}
+SENT = {"/v1/traces": request(*a_run()), "/v1/logs": logs(log(1, EVENTS), log(2), scope=CLAUDE), "/v1/metrics": METRICS}
+BODIES = [(path, body) for path, sent in SENT.items() for body in (protobuf(sent), json.dumps(sent).encode())]
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    which=st.sampled_from([0, 1]),
+    which=st.integers(0, len(BODIES) - 1),
     as_json=st.booleans(),
     cuts=st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 6), st.binary(max_size=6)), max_size=4),
 )
 def test_no_damage_to_a_request_is_an_error_of_the_server(
     exporter: Exporter, which: int, as_json: bool, cuts: list[tuple[int, int, bytes]]
 ) -> None:
-    body = BODIES[which]
+    path, body = BODIES[which]
     for place, size, other in cuts:
         at = place % (len(body) + 1)
         body = body[:at] + other + body[at + size :]
-    answer = exporter.post(body, JSON if as_json else PROTOBUF)
+    answer = exporter.post(body, JSON if as_json else PROTOBUF, path)
     assert answer.status_code in {200, 400}
 
 
@@ -150,6 +171,61 @@ def test_no_value_of_a_known_attribute_is_an_error_of_the_server(
     exporter: Exporter, attributes: dict[str, Any]
 ) -> None:
     texts = {key: one if isinstance(one, str) else json.dumps(one) for key, one in attributes.items()}
-    for sent in (attributes, texts):
-        body = json.dumps(request(span(1, {key: one for key, one in sent.items() if one is not None})))
-        assert exporter.post(body.encode(), JSON).status_code in {200, 400}
+    known = {key: one for key, one in attributes.items() if one is not None}
+    body = json.dumps(request(span(1, known), span(2, texts)))
+    assert exporter.post(body.encode(), JSON).status_code in {200, 400}
+
+
+CLAUDE_KEYS = ["tool_name", "tool_use_id", "tool_input", "tool_parameters", "prompt", "response", "decision", "model",
+               "duration_ms", "input_tokens", "cost_usd", "cost_usd_micros", "success", "error", "request_id",
+               "prompt.id", "session.id", "exception.type"]  # fmt: skip
+NAMES = ["user_prompt", "api_request", "api_error", "assistant_response", "tool_result", "tool_decision",
+         "internal_error", "gen_ai.choice", "gen_ai.tool.message", "gen_ai.user.message",
+         "gen_ai.client.inference.operation.details"]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scope=st.sampled_from([CLAUDE, "other"]),
+    name=st.sampled_from(NAMES),
+    said=st.dictionaries(st.sampled_from([*CLAUDE_KEYS, *CHAT]), VALUES, max_size=6),
+    body=VALUES,
+)
+def test_no_value_in_a_record_is_an_error_of_the_server(
+    exporter: Exporter, scope: str, name: str, said: dict[str, Any], body: Any
+) -> None:
+    texts = {key: one if isinstance(one, str) else json.dumps(one) for key, one in said.items()}
+    records = [
+        log(1, {key: one for key, one in sent.items() if one is not None}, eventName=name, body=value(body or ""))
+        for sent in (said, texts)
+    ]
+    assert exporter.post(json.dumps(logs(*records, scope=scope)).encode(), JSON, "/v1/logs").status_code in {200, 400}
+    batch = IngestBatch.objects.order_by("id").last()
+    assert batch is None or batch.received == batch.accepted + batch.duplicates + batch.rejected_count
+
+
+def test_what_is_broken_in_a_record_is_repaired_and_its_neighbours_are_not_touched(exporter: Exporter) -> None:
+    body = json.dumps(logs(log(1, {"a": "HALF", "n\0": "x"}, body=value({"k\0": "\0"})), log(2), log(3, traceId="zz")))
+    exporter.post(body.encode().replace(b"HALF", b"\\ud83d"), JSON, "/v1/logs")
+    broken, whole = exporter.spans()
+    assert (broken.attributes["a"], broken.attributes["n\ufffd"]) == ("\ufffd", "x")
+    assert (broken.attributes["otel.body"], broken.repaired) == ({"k\ufffd": "\ufffd"}, True)
+    assert (whole.repaired, IngestBatch.objects.get().ignored) == (False, 1)
+    exporter.post(protobuf(logs(log(4, {"a": "BAD!"}))).replace(b"BAD!", b"\xff\xfe!!"), PROTOBUF, "/v1/logs")
+    assert (exporter.spans()[-1].attributes["a"], exporter.spans()[-1].repaired) == ("\ufffd\ufffd!!", True)
+
+
+@pytest.mark.parametrize("path", ["/v1/logs", "/v1/metrics"])
+@pytest.mark.parametrize("depth", [33, 95, 10_000])
+def test_a_record_or_a_metric_that_is_nested_too_deeply_harms_nobody(exporter: Exporter, path: str, depth: int) -> None:
+    nested = b'{"arrayValue":{"values":[' * depth + b"{}" + b"]}}" * depth
+    sent = logs(log(1, body={"HERE": 1})) if path == "/v1/logs" else {"resourceMetrics": [{"HERE": {"HERE": 1}}]}
+    body = json.dumps(sent).encode().replace(b'{"HERE": 1}', nested)
+    assert exporter.post(body, JSON, path).status_code in {200, 400}
+
+
+def test_a_request_of_too_many_records_is_refused_whole(exporter: Exporter) -> None:
+    sent = logs()
+    sent["resourceLogs"][0]["scopeLogs"][0]["logRecords"] = [{}] * 20_001
+    assert exporter.post(json.dumps(sent).encode(), JSON, "/v1/logs").status_code == 413
+    assert not IngestBatch.objects.exists()

@@ -15,14 +15,15 @@ from agentops.accounts.request import ProjectRequest
 from traces.api.otlp_answer import is_json, is_protobuf, refuse, success
 from traces.api.otlp_warning import warning
 from traces.ingest.body import BodyRefusedError, read_request, turn
-from traces.ingest.otlp import read_traces
-from traces.ingest.otlp_span import UnreadableError
+from traces.ingest.otlp import read
+from traces.ingest.otlp_span import LOGS, METRICS, TRACES, UnreadableError
 from traces.ingest.record import Batch, Origin
 from traces.ingest.store import store
 
 log = structlog.get_logger(__name__)
 
-REASONS_SAID = 5  # of rejected spans, in the message of a partial success
+REASONS_SAID = 5  # of rejected items, in the message of a partial success
+ITEMS = {TRACES: "span", LOGS: "log record"}
 Door = Callable[[ProjectRequest], HttpResponse]
 
 
@@ -49,35 +50,34 @@ def door(view: Door) -> View:
 @door
 def post_traces(request: ProjectRequest) -> HttpResponse:
     """Store spans; the answer 200 says: committed."""
-    batch = read_traces(read_request(request), is_json=is_json(request), now=timezone.now())
-    return _stored(request, batch, "spans")
+    return _store(request, TRACES, "otlp")
 
 
 @door
 def post_logs(request: ProjectRequest) -> HttpResponse:
-    """Refuse log records: a success would say that they are kept."""
-    return refuse(request, 501, "Log records are not kept yet. Send spans alone: OTEL_LOGS_EXPORTER=none.")
+    """Store log records as steps, or with the spans they were made in; the answer 200 says: committed."""
+    return _store(request, LOGS, "otlp_logs")
 
 
 @door
 def post_metrics(request: ProjectRequest) -> HttpResponse:
-    """Take metrics, which are not kept: what they say is in the spans."""
-    log.info("otlp_metrics_ignored", bytes=len(read_request(request)), project=request.project.slug)
-    return success(request, "data_points")
+    """Count data points in the ledger. They are not kept: what they say is in the spans and the log records."""
+    return _store(request, METRICS, "otlp_metrics")
 
 
-def _stored(request: ProjectRequest, batch: Batch, what: str) -> HttpResponse:
+def _store(request: ProjectRequest, signal: str, source: str) -> HttpResponse:
+    batch = read(signal, read_request(request), is_json=is_json(request), now=timezone.now())
     if batch.received:  # an empty request is a success, and nothing to enter in the ledger
         key_name = request.api_key.name if request.api_key else ""
-        store(request.project, batch, Origin(source="otlp", key_name=key_name, agent=key_name))
-    message = _reasons(batch) or warning(request.project, batch)
-    return success(request, what, rejected=len(batch.rejected), message=message)
+        store(request.project, batch, Origin(source=source, key_name=key_name, agent=key_name))
+    message = _reasons(batch, signal) or warning(request.project, batch, signal)
+    return success(request, signal, rejected=len(batch.rejected), message=message)
 
 
-def _reasons(batch: Batch) -> str:
-    """Return why spans were rejected, the first few by their place in the request."""
+def _reasons(batch: Batch, signal: str) -> str:
+    """Return why items were rejected, the first few by their place in the request."""
     said = [
-        f"span {one.index}: {problem.pointer} {problem.detail}"
+        f"{ITEMS[signal]} {one.index}: {problem.pointer} {problem.detail}"
         for one in batch.rejected[:REASONS_SAID]
         for problem in one.errors
     ]

@@ -5,17 +5,21 @@ from typing import Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from traces.ingest.otlp_span import LOGS, METRICS, TRACES
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 RETRY_AFTER_S = "2"
 # google.rpc.Code for each HTTP status that the door answers; UNKNOWN for any other.
-CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 501: 12, 503: 14}
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 503: 14}
 UNKNOWN = 2
 RESPONSES = {
-    "spans": (ExportTraceServiceResponse, "rejected_spans", "rejectedSpans"),
-    "data_points": (ExportMetricsServiceResponse, "rejected_data_points", "rejectedDataPoints"),
+    TRACES: (ExportTraceServiceResponse, "rejected_spans", "rejectedSpans"),
+    LOGS: (ExportLogsServiceResponse, "rejected_log_records", "rejectedLogRecords"),
+    METRICS: (ExportMetricsServiceResponse, "rejected_data_points", "rejectedDataPoints"),
 }
 
 
@@ -28,9 +32,9 @@ def is_protobuf(request: HttpRequest) -> bool:
     return (request.content_type or "").lower() in {PROTOBUF, "application/protobuf"}
 
 
-def success(request: HttpRequest, what: str, *, rejected: int = 0, message: str = "") -> HttpResponse:
+def success(request: HttpRequest, signal: str, *, rejected: int = 0, message: str = "") -> HttpResponse:
     """Answer 200; `rejected` and `message` say what was not kept, or warn where nothing was rejected."""
-    kind, field, json_field = RESPONSES[what]
+    kind, field, json_field = RESPONSES[signal]
     if is_protobuf(request):
         answer: Any = kind()
         if rejected or message:

@@ -1,4 +1,4 @@
-"""What a sender is warned of in a success: what detection misses in its spans. Said seldom, for SDKs log it."""
+"""What a sender is warned of in a success: what detection misses, what is not kept. Said seldom, for SDKs log it."""
 
 import threading
 import time
@@ -13,18 +13,30 @@ from agentops.accounts.project_view import CONTEXT
 from traces.ingest.dialects.base import MODEL, TOOL, all_dialects
 from traces.ingest.needs import NEEDS, Need, State, Tally, fix, judge
 from traces.ingest.otlp_record import ECHO
+from traces.ingest.otlp_span import LOGS, METRICS, TRACES
 from traces.ingest.record import Batch, SpanRecord, TraceRecord
 
 LOOKED_AT = 64  # spans of a batch: what is left out is left out everywhere
 AGAIN_AFTER_S = 3_600.0  # the same is not said again sooner, of one project and dialect by one process
 REMEMBERED = 10_000
 
+NOT_KEPT = {
+    LOGS: "Log records that name no trace, and are no step of a run, are counted and not kept.",
+    METRICS: "Metrics are counted and not kept; traces and logs tell the same, step by step.",
+}
+
 _said: dict[tuple[UUID, str, str], float] = {}
 _lock = threading.Lock()
 
 
-def warning(project: Project, batch: Batch) -> str:
+def warning(project: Project, batch: Batch, signal: str) -> str:
     """Return what a batch's sender should know; empty where nothing is missing, or where it was said already."""
+    if signal == TRACES:
+        return _missing(project, batch)
+    return NOT_KEPT[signal] if batch.ignored and _is_news(project.pk, signal, "ignored") else ""
+
+
+def _missing(project: Project, batch: Batch) -> str:
     spans = [span for span in islice(batch.spans, LOOKED_AT) if span.event_type is not None]
     dialects = Counter(str((span.attributes or {}).get("agentops.dialect", "")) for span in spans if not span.is_told)
     if not dialects:

@@ -1,8 +1,7 @@
-"""Calls that one batch tells of more than once: in a model's answer, in the next request, and as a span of their own.
+"""Calls that messages tell of: in a model's answer, in the next request, and as a span of their own.
 
 A tool's own span wins and takes over what it lacks. A call that is only told of in messages becomes a step, in the
-trace of the answer that asked for it. A client library's record of a request that another span tells of is no second
-answer.
+trace of the answer that asked for it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,18 +15,13 @@ import msgspec
 
 from traces.ingest import preview
 from traces.ingest.clean import MAX_NAME, cut
-from traces.ingest.dialects.base import MODEL, TOOL, Reading
-from traces.ingest.otlp_record import ECHO, NAMED, SAID, body, json_text, name
+from traces.ingest.dialects.base import TOOL, Reading
+from traces.ingest.echoes import IN, OUT, bare, completed, is_unique, without_echoes
+from traces.ingest.otlp_record import NAMED, SAID, body, json_text, name
 from traces.ingest.record import Call, SpanRecord, Told, content_hash
 from traces.ingest.step import arguments_hash
 
-UNIQUE = 16  # characters from which on an id names one call in all traces; shorter ones are counters
 JUST_BEFORE = timedelta(microseconds=1)
-_NO_USAGE: dict[str, Any] = dict.fromkeys(
-    ("event_type", "input_tokens", "output_tokens", "cached_tokens", "context_tokens", "cost_usd")
-)
-_IN = ("input", "input_hash", "input_preview")
-_OUT = ("output", "output_hash", "output_size", "output_preview")
 
 
 def said_id(trace: UUID, call_id: str) -> str:
@@ -76,7 +70,7 @@ def _output(value: Any) -> dict[str, Any]:
     if text is None:
         return {}
     hashed = content_hash(text.encode())
-    return dict(zip(_OUT, (body(text), hashed, len(text), preview.of_result(value)), strict=True))
+    return dict(zip(OUT, (body(text), hashed, len(text), preview.of_result(value)), strict=True))
 
 
 def _key(call: Call) -> str:
@@ -85,41 +79,24 @@ def _key(call: Call) -> str:
 
 def settle(spans: list[SpanRecord], told: list[Told]) -> list[SpanRecord]:
     """Return the spans of a batch in which each call and each answer stands once. Linear time."""
-    spans = _without_echoes(spans)
+    spans = without_echoes(spans)
     if not told:
         return spans
-    own = {(span.trace, span.call_id): i for i, span in enumerate(spans) if span.event_type == TOOL}
+    own = {(span.trace, bare(span.call_id)): i for i, span in enumerate(spans) if span.event_type == TOOL}
     left = []
     for tellings in _by_call(told):
         if all(_is_known(one, spans, own) for one in tellings):
             continue
         call = _joined(tellings)
-        place = own.get((call.trace, (call.call_id or "").removeprefix(SAID)))
+        place = own.get((call.trace, bare(call.call_id)))
         if place is None:
             place = own.get((call.trace, f"{NAMED}{call.tool_name}"))
             place = place if place is not None and spans[place].started_at >= call.started_at else None
         if place is None:
             left.append(call)
         else:
-            spans[place] = absorb(spans[place], call)
+            spans[place] = completed(spans[place], call)
     return [*spans, *(call for call in left if call.tool_name)]
-
-
-def absorb(span: SpanRecord, told: SpanRecord) -> SpanRecord:
-    """Return a tool's span with the arguments and the result that it lacks itself."""
-    taken: dict[str, Any] = {}
-    if has_better_input(told, span):
-        taken |= {field: getattr(told, field) for field in _IN}
-    if told.output and span.output is None:
-        taken |= {field: getattr(told, field) for field in _OUT}
-    return msgspec.structs.replace(span, **taken) if taken else span
-
-
-def has_better_input(told: SpanRecord, span: SpanRecord) -> bool:
-    """Say whether messages tell the arguments by name, and the tool's own span does not."""
-    if not told.input or span.input is None:
-        return bool(told.input)
-    return told.input[0] == "{" and span.input[0] != "{"
 
 
 def _by_call(told: list[Told]) -> Iterable[list[Told]]:
@@ -130,9 +107,9 @@ def _by_call(told: list[Told]) -> Iterable[list[Told]]:
     return found.values()
 
 
-def _is_known(told: Told, spans: list[SpanRecord], own: dict[tuple[UUID, str | None], int]) -> bool:
+def _is_known(told: Told, spans: list[SpanRecord], own: dict[tuple[UUID, str], int]) -> bool:
     """Say whether a tool's own span has all that is told, as most do: then no step has to be made of it."""
-    place = own.get((told.span.trace, _key(told.call).removeprefix(SAID)))
+    place = own.get((told.span.trace, bare(_key(told.call))))
     if place is None or (told.result is not None and spans[place].output is None):
         return False
     arguments = spans[place].input
@@ -147,33 +124,7 @@ def _joined(tellings: list[Told]) -> SpanRecord:
 
 def join(first: SpanRecord, other: SpanRecord) -> SpanRecord:
     """Return one step of two tellings of a call; the first decides where and when."""
-    taken = {field: getattr(other, field) for field in (*_IN, *_OUT, "tool_name", "agent", "ended_at")}
+    taken = {field: getattr(other, field) for field in (*IN, *OUT, "tool_name", "agent", "ended_at")}
     return msgspec.structs.replace(
         first, **{field: value for field, value in taken.items() if getattr(first, field) is None}
     )
-
-
-def is_unique(call_id: str | None) -> bool:
-    """Say whether an id names one call in all traces."""
-    return call_id is not None and not call_id.startswith(NAMED) and len(call_id.rpartition(":")[2]) >= UNIQUE
-
-
-def _without_echoes(spans: list[SpanRecord]) -> list[SpanRecord]:
-    """Take the meaning from a record of a request that another span of the batch tells of."""
-    answers = {span.call_id: span for span in spans if span.event_type == MODEL and span.call_id}
-    by_id = {span.key: span for span in spans if span.event_type == MODEL}
-    if len(answers) < 2:
-        return spans
-    return [_quiet(span, answers, by_id) if span.event_type == MODEL else span for span in spans]
-
-
-def _quiet(span: SpanRecord, answers: dict[str, SpanRecord], by_id: dict[tuple[UUID, str], SpanRecord]) -> SpanRecord:
-    twin = answers.get((span.call_id or "").removeprefix(ECHO)) if (span.call_id or "").startswith(ECHO) else None
-    around = by_id.get((span.trace, span.parent_span_id or ""))
-    return silenced(span, twin or around) if twin or around else span
-
-
-def silenced(span: SpanRecord, twin: SpanRecord | None = None) -> SpanRecord:
-    """Return a span that is no step; one that stands alone moves under the span that tells the same."""
-    moved = {"trace": twin.trace, "parent_span_id": twin.span_id} if twin and not span.parent_span_id else {}
-    return msgspec.structs.replace(span, **_NO_USAGE, **moved)

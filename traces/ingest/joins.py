@@ -4,15 +4,26 @@ Looked up by what a call is found by (Span.call_id), in the days that are near, 
 """
 
 from collections.abc import Iterable
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from traces.ingest.calls import absorb, has_better_input, is_unique, join, silenced
-from traces.ingest.dialects.base import MODEL, TOOL
-from traces.ingest.joins_sql import Stored, find, forget_input, remove, silence
-from traces.ingest.otlp_record import ECHO, NAMED, SAID
+from traces.ingest.calls import join
+from traces.ingest.dialects.base import GATE, MODEL, SPAN, TOOL
+from traces.ingest.echoes import (
+    around,
+    bare,
+    completed,
+    fill,
+    has_better_input,
+    is_echo,
+    is_unique,
+    is_words,
+    silenced,
+    twins,
+)
+from traces.ingest.joins_sql import Stored, Wanted, find, forget_input, remove, silence
+from traces.ingest.otlp_record import ECHO, KEYED, NAMED, SAID
 from traces.ingest.record import SpanRecord
 
 
@@ -29,29 +40,40 @@ class _Join:
     def __init__(self, stored: Iterable[Stored]) -> None:
         self.stored: dict[str, list[Stored]] = {}
         for one in stored:
-            self.stored.setdefault(one.call_id, []).append(one)
+            self.stored.setdefault(one.call_id or "", []).append(one)
+            self.stored.setdefault(f"{SPAN}{one.span_id}", []).append(one)
         self.gone: dict[tuple[UUID, str], Stored] = {}
-        self.silent: list[Stored] = []
+        self.silent: dict[tuple[UUID, str], Stored] = {}
         self.without_input: list[Stored] = []
 
-    def settle(self, span: SpanRecord) -> SpanRecord | None:
-        """Return what is left to store of a span; None where all of it is there."""
-        key = span.call_id or ""
-        if span.event_type == MODEL and key:
-            return self._model(span, key)
+    def settle(self, span: SpanRecord) -> list[SpanRecord]:
+        """Return what is left to store of a span, nothing where all of it is there, and what it adds to another."""
+        key = bare(span.call_id)
         if span.is_told:
-            return self._told(span, key.removeprefix(SAID))
-        if span.event_type == TOOL and key:
-            return self._tool(span, key)
-        return span
+            return self._told(span, key)
+        if is_words(span):
+            own = self._own(span, key, f"{ECHO}{key}") if key else None
+            return [span, *(self._add(own, span) if own else [])]
+        if is_echo(span) and (own := self._own(span, key, around(span))):
+            return [silenced(span), *self._add(own, span)]
+        if span.event_type == TOOL:
+            return [self._tool(self._complete(span, key), key)]
+        return [self._complete(span, key)] if span.event_type in KEYED else [span]
 
-    def _model(self, span: SpanRecord, key: str) -> SpanRecord:
-        if key.startswith(ECHO):
-            return silenced(span) if self._of(span, key.removeprefix(ECHO)) else span
-        self.silent += [one for one in self._of(span, f"{ECHO}{key}") if one.event_type is not None]
+    def _complete(self, span: SpanRecord, key: str) -> SpanRecord:
+        """Return a step with what its echoes tell, which are stored, and are no steps any more where it is none."""
+        for name in filter(None, [key] if is_echo(span) else [key, f"{SPAN}{span.span_id}"]):
+            echoes = self.stored.get(f"{ECHO}{name}", [])
+            for words in echoes if is_unique(name) else []:
+                if words.event_type is None:
+                    span = completed(span, words.record())
+            for one in [] if is_echo(span) else twins(span, name, echoes):
+                self.silent[one.trace_ref, one.span_id] = one
+                span = completed(span, one.record())
         return span
 
     def _tool(self, span: SpanRecord, key: str) -> SpanRecord:
+        """Return a tool's span with what messages told of its call; those that told of it alone are gone."""
         if key.startswith(NAMED):
             told = [
                 one
@@ -64,17 +86,18 @@ class _Join:
             told = self._of(span, f"{SAID}{key}")
         for one in told:
             if self.gone.setdefault((one.trace_ref, one.span_id), one) is one:
-                span = absorb(span, one.record())
+                span = completed(span, one.record())
         return span
 
-    def _told(self, told: SpanRecord, call_id: str) -> SpanRecord | None:
-        own = self._of(told, call_id)
-        said = self._of(told, f"{SAID}{call_id}")
-        if not own:
+    def _told(self, told: SpanRecord, key: str) -> list[SpanRecord]:
+        own = self._own(told, key, f"{ECHO}{key}")
+        said = self._of(told, f"{SAID}{key}")
+        if own is None:
             named = self._of(told, f"{NAMED}{told.tool_name}")
-            own = [one for one in named if told.started_at <= one.started_at or (told.synthetic_time and not said)]
-        if own:
-            return self._fill(own[0], told)
+            later = (one for one in named if told.started_at <= one.started_at or (told.synthetic_time and not said))
+            own = next(later, None)
+        if own is not None:
+            return self._add(own, told)
         for one in said:
             if one.trace == told.trace:
                 continue
@@ -83,31 +106,22 @@ class _Join:
                 told = join(told, one.record())
             else:
                 told = msgspec.structs.replace(told, trace=one.trace, span_id=one.span_id, parent_span_id=None)
-        return told
+        return [told]
 
-    def _fill(self, own: Stored, told: SpanRecord) -> SpanRecord | None:
-        """Return the record that adds to a tool's stored span what only messages tell of it."""
-        span = own.record()
-        better = absorb(span, told)
-        if better is span:
-            return None
-        if span.input is not None and has_better_input(told, span):
+    def _own(self, span: SpanRecord, *keys: str) -> Stored | None:
+        """Return the stored step that tells of the same call, by the first key that finds one."""
+        found = (one for key in filter(None, keys) for one in twins(span, key, self.stored.get(key, [])))
+        return next((one for one in found if one.span_id != span.span_id), None)
+
+    def _add(self, own: Stored, span: SpanRecord) -> list[SpanRecord]:
+        """Return the record that adds to a stored step what another tells of it; none where that is nothing."""
+        stored = own.record()
+        better = completed(stored, span)
+        if better is stored:
+            return []
+        if own.event_type == TOOL and stored.input is not None and has_better_input(span, stored):
             self.without_input.append(own)
-        filled: dict[str, Any] = {
-            field: getattr(better, field)
-            for field in (
-                "input",
-                "input_hash",
-                "input_preview",
-                "output",
-                "output_hash",
-                "output_size",
-                "output_preview",
-            )
-        }
-        return SpanRecord(
-            trace=span.trace, span_id=span.span_id, started_at=span.started_at, event_type=TOOL, is_told=True, **filled
-        )
+        return [fill(stored, better)]
 
     def _of(self, span: SpanRecord, key: str) -> list[Stored]:
         """Return the stored spans of a key, of other traces too where the key is of one call in all of them."""
@@ -118,34 +132,40 @@ class _Join:
 def join_stored(project_id: UUID, spans: list[SpanRecord]) -> Joined:
     """Return what is to be written of a batch's spans, after what is stored was changed where it must be.
 
-    One statement where the batch holds calls, and some more for each kind of change.
+    One statement where the batch holds calls, one more for each of two ways to look, some for each kind of change.
     """
-    calls, named = _wanted(spans)
-    stored = find(project_id, calls=calls, named=named) if calls or named else []
+    wanted = _wanted(spans)
+    stored = find(project_id, wanted)
     if not stored:
         return Joined(spans)
     joins = _Join(stored)
-    left = [one for span in spans if (one := joins.settle(span)) is not None]
+    left = [one for span in spans for one in joins.settle(span)]
     remove(project_id, list(joins.gone.values()))
-    silence(project_id, joins.silent)
+    silence(project_id, list(joins.silent.values()))
     forget_input(project_id, joins.without_input)
     return Joined(left, changed=bool(joins.gone or joins.silent))
 
 
-def _wanted(spans: list[SpanRecord]) -> tuple[set[str], list[SpanRecord]]:
-    """Return what the stored spans are found by, and the tools' spans that name no call."""
-    calls: set[str] = set()
-    named: list[SpanRecord] = []
+def _wanted(spans: list[SpanRecord]) -> Wanted:
+    """Return what the stored spans are found by that may tell of the same calls."""
+    wanted = Wanted()
     for span in spans:
-        key = span.call_id
-        if key is None or span.event_type is None:
-            continue
+        key = bare(span.call_id)
         if span.is_told:
-            calls |= {key, key.removeprefix(SAID), f"{NAMED}{span.tool_name}"}
+            wanted.calls |= {f"{SAID}{key}", key, f"{ECHO}{key}", f"{NAMED}{span.tool_name}"}
+        elif is_words(span) or is_echo(span):
+            _want_own(wanted, span, key)
+        elif span.event_type in {MODEL, GATE}:
+            wanted.calls |= {f"{ECHO}{name}" for name in (key, f"{SPAN}{span.span_id}") if name}
         elif key.startswith(NAMED):
-            named.append(span)
-        elif span.event_type == MODEL:
-            calls.add(key.removeprefix(ECHO) if key.startswith(ECHO) else f"{ECHO}{key}")
-        else:
-            calls.add(f"{SAID}{key}")
-    return calls, named
+            wanted.named.append(span)
+        elif span.event_type == TOOL and key:
+            wanted.calls |= {f"{SAID}{key}", f"{ECHO}{key}"}
+    return wanted
+
+
+def _want_own(wanted: Wanted, echo: SpanRecord, key: str) -> None:
+    if key and not key.startswith(SPAN):
+        wanted.calls |= {key, f"{ECHO}{key}", *([f"{SAID}{key}"] if echo.event_type == TOOL else [])}
+    if is_echo(echo) and around(echo):
+        wanted.spans.append((echo.trace, echo.parent_span_id or ""))

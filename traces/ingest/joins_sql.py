@@ -1,19 +1,22 @@
 """The statements that join the calls of a batch with what is stored; see joins.py."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from traces.ingest.otlp_record import SAID
-from traces.ingest.record import SpanRecord
+from traces.ingest.record import SpanRecord, ToolsetRecord
+from traces.ingest.shape import BARS
 
 
 class Stored(NamedTuple):
     """A span of another batch, as far as a join needs it."""
 
-    call_id: str
+    call_id: str | None
     trace: UUID
     trace_ref: UUID
     trace_day: date
@@ -32,18 +35,42 @@ class Stored(NamedTuple):
     output_hash: int | None
     output_size: int | None
     output_preview: str | None
+    model: str | None
+    decision: str | None
+    is_error: bool | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    context_tokens: int | None
+    cost_usd: Decimal | None
+    text: str | None
+    thinking: str | None
+    error: str | None
+    toolset: bytes | None  # the hash of the tools that were offered
 
     @property
     def is_told(self) -> bool:
-        return self.call_id.startswith(SAID)
+        return (self.call_id or "").startswith(SAID)
 
     def record(self) -> SpanRecord:
         fields = self._asdict()
         del fields["trace_ref"], fields["trace_day"]
+        # The tools themselves are stored, and found by their hash.
+        fields["toolset"] = ToolsetRecord(bytes(self.toolset), []) if self.toolset else None
         return SpanRecord(**fields, is_told=self.is_told)
 
 
-_FIELDS = ", ".join(f"s.{name}" for name in Stored._fields if name not in {"call_id", "trace", "trace_ref"})
+class Wanted(msgspec.Struct):
+    """What the stored spans are found by that may tell of the calls of a batch."""
+
+    calls: set[str] = set()  # as in Span.call_id
+    spans: list[tuple[UUID, str]] = []  # traces and ids of spans that log records name
+    named: list[SpanRecord] = []  # tools' spans that name no call
+
+
+_OTHERWISE = {"call_id", "trace", "trace_ref", "toolset"}
+_TOOLSET = "(SELECT x.sha256 FROM traces_toolset x WHERE x.id = s.toolset_id)"
+_FIELDS = ", ".join([*(f"s.{name}" for name in Stored._fields if name not in _OTHERWISE), _TOOLSET])
 _FIND = f"""
 SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
 FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id
@@ -57,6 +84,15 @@ FROM traces_trace t JOIN traces_span s
     ON s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
 WHERE t.project_id = %(project)s AND t.trace_id = ANY(%(traces)s) AND s.tool_name = ANY(%(tools)s)
     AND s.span_id >= 'call-' AND s.span_id < 'call.'
+"""  # noqa: S608 - built from the fields of Stored alone
+# The spans that log records were made in.
+_FIND_SPANS = f"""
+SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
+FROM unnest(%(traces)s::uuid[], %(ids)s::text[]) AS g (trace_id, span_id)
+    JOIN traces_trace t ON t.project_id = %(project)s AND t.trace_id = g.trace_id
+    JOIN traces_span s ON s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
+        AND s.span_id = g.span_id
+WHERE s.event_type IS NOT NULL
 """  # noqa: S608 - built from the fields of Stored alone
 _REMOVE = """
 WITH gone AS (
@@ -101,6 +137,19 @@ WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_
 )
 """
 _ARRIVED = "UPDATE traces_trace SET arrivals = arrivals + 1 WHERE id = ANY(%(refs)s::uuid[])"
+# The bars of a short trace without what is gone, as shape.mark has them; in a long one a bar stands for several steps.
+_REDRAW = """
+UPDATE traces_trace t SET shape_stride = 1, shape = (
+    SELECT coalesce(string_agg(CASE
+        WHEN s.is_error OR s.event_type = 'error' THEN 'e'
+        WHEN s.event_type = 'tool_call' THEN 't'
+        WHEN s.event_type = 'human_gate' AND s.approval_id IS NULL AND s.decision IS NULL THEN 'c'
+        WHEN s.event_type = 'human_gate' THEN 'g' ELSE 'm' END, ''
+        ORDER BY coalesce(s.step_number, 2147483647), s.started_at, coalesce(s.ended_at, 'infinity'), s.span_id), '')
+    FROM traces_span s WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
+        AND s.event_type IS NOT NULL)
+WHERE t.id = ANY(%(refs)s::uuid[]) AND t.steps < %(bars)s
+"""
 _FORGET_INPUT = """
 UPDATE traces_span s SET input = NULL, input_hash = NULL, input_preview = NULL
 FROM unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
@@ -108,28 +157,33 @@ WHERE s.project_id = %(project)s AND s.trace_day = g.day AND s.trace_ref_id = g.
 """
 
 
-def find(project_id: UUID, *, calls: set[str], named: list[SpanRecord]) -> list[Stored]:
-    """Return the stored spans that may tell of the same calls. One statement, two where tools name no call."""
+def find(project_id: UUID, wanted: Wanted) -> list[Stored]:
+    """Return the stored spans that may tell of the same calls. One statement for each of the ways to look."""
+    ways: list[tuple[str, dict[str, Any]]] = []
+    if wanted.calls:
+        ways.append((_FIND, {"calls": sorted(wanted.calls)}))
+    if wanted.spans:
+        traces, ids = zip(*sorted(set(wanted.spans)), strict=True)
+        ways.append((_FIND_SPANS, {"traces": list(traces), "ids": list(ids)}))
+    if wanted.named:
+        own = wanted.named
+        ways.append((_FIND_NAMED, {"traces": [one.trace for one in own], "tools": [one.tool_name for one in own]}))
     found: list[Stored] = []
     with connection.cursor() as cursor:
-        if calls:
-            cursor.execute(_FIND, {"project": project_id, "calls": sorted(calls)})
-            found = [Stored(*row) for row in cursor.fetchall()]
-        if named:
-            traces, tools = {span.trace for span in named}, {span.tool_name for span in named}
-            cursor.execute(_FIND_NAMED, {"project": project_id, "traces": list(traces), "tools": list(tools)})
+        for statement, sent in ways:
+            cursor.execute(statement, {"project": project_id, **sent})
             found += [Stored(*row) for row in cursor.fetchall()]
     return found
 
 
 def remove(project_id: UUID, gone: list[Stored]) -> None:
     """Delete told calls whose own span has come, and let readers begin anew."""
-    _change(project_id, gone, _REMOVE, _READ_AGAIN, _ARRIVED)
+    _change(project_id, gone, _REMOVE, _REDRAW, _READ_AGAIN, _ARRIVED)
 
 
 def silence(project_id: UUID, echoes: list[Stored]) -> None:
-    """Make plain spans of records whose request another span tells of now."""
-    _change(project_id, echoes, _SILENCE, _READ_AGAIN, _ARRIVED)
+    """Make plain spans of records whose call another span tells of now."""
+    _change(project_id, echoes, _SILENCE, _REDRAW, _READ_AGAIN, _ARRIVED)
 
 
 def forget_input(project_id: UUID, spans: list[Stored]) -> None:
@@ -145,6 +199,7 @@ def _change(project_id: UUID, spans: list[Stored], *statements: str) -> None:
         "days": [span.trace_day for span in spans],
         "refs": [span.trace_ref for span in spans],
         "ids": [span.span_id for span in spans],
+        "bars": 2 * BARS,
     }
     with connection.cursor() as cursor:
         for statement in statements:

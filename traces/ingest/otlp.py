@@ -1,67 +1,124 @@
-"""The OTLP wire format: spans of many instrumentations, in protobuf or JSON, become the records of one batch."""
+"""The OTLP wire format: spans and log records of many instrumentations become the records of one batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import structlog
 
+from traces.ids import trace_key
 from traces.ingest import otlp_json, otlp_protobuf, preview
 from traces.ingest.bulk import TOO_MANY, is_json_too_dense, is_protobuf_too_dense
 from traces.ingest.calls import settle, told_calls
 from traces.ingest.clean import MAX_NAME, cut
-from traces.ingest.dialects.base import GATE, Reading, dialect_of, parsed
+from traces.ingest.dialects.base import GATE, Dialect, Reading, dialect_of, parsed
+from traces.ingest.dialects.semconv import remark
 from traces.ingest.otlp_record import is_interrupted, record
-from traces.ingest.otlp_span import BadSpanError, TooLargeError, WireSpan
+from traces.ingest.otlp_span import LOGS, METRICS, NO_TRACE, TRACES, BadSpanError, TooLargeError, WireSpan
 from traces.ingest.record import Batch, Problem, Rejection, SpanRecord, TraceRecord
 
 log = structlog.get_logger(__name__)
 
-MAX_SPANS = 20_000  # of one request, as many as steps at the native door
+MAX_SPANS = 20_000  # of one request, or log records; as many as steps at the native door
 
 
-def read_traces(body: bytes, *, is_json: bool, now: datetime) -> Batch:
+def read(signal: str, body: bytes, *, is_json: bool, now: datetime) -> Batch:
     """Return what a request's body holds; a span that is wrong is rejected alone. Raises UnreadableError."""
     batch = Batch()
-    for span in _spans(body, is_json=is_json):
-        if batch.received >= MAX_SPANS:
-            raise TooLargeError(f"The request holds more than {MAX_SPANS:,} spans; send it in smaller batches.")
-        batch.received += 1
-        if isinstance(span, BadSpanError):
-            batch.rejected.append(Rejection(batch.received - 1, [Problem(span.pointer, span.detail)]))
-        else:
-            add_span(batch, span, now=now)
-    batch.spans = settle(batch.spans, batch.told)
-    _forget_empty(batch)
+    add_request(batch, signal, body, is_json=is_json, now=now)
+    finish(batch)
     return batch
 
 
-def _forget_empty(batch: Batch) -> None:
-    """Drop what was noted of traces whose only span has moved to another."""
+def add_request(batch: Batch, signal: str, body: bytes, *, is_json: bool, now: datetime) -> None:
+    """Add what a request holds to a batch, which then has to be finished. Raises UnreadableError."""
+    if is_json_too_dense(body) if is_json else is_protobuf_too_dense(body):
+        raise TooLargeError(TOO_MANY)
+    form = otlp_json if is_json else otlp_protobuf
+    if signal == METRICS:  # what they say is in the spans
+        points = form.count_points(body)
+        batch.received += points
+        batch.ignored += points
+    elif signal == LOGS:
+        _add_all(batch, form.read_records(body), add_record, now)
+    elif signal == TRACES:
+        _add_all(batch, form.read_spans(body), add_span, now)
+
+
+def _add_all(
+    batch: Batch,
+    found: Iterator[WireSpan | BadSpanError],
+    add: Callable[[Batch, WireSpan, datetime], None],
+    now: datetime,
+) -> None:
+    at_most = batch.received + MAX_SPANS
+    for span in found:
+        if batch.received >= at_most:
+            raise TooLargeError(f"The request holds more than {MAX_SPANS:,} spans; send it in smaller batches.")
+        batch.received += 1
+        try:
+            if isinstance(span, BadSpanError):
+                raise span
+            add(batch, span, now)
+        except BadSpanError as error:
+            batch.rejected.append(Rejection(batch.received - 1, [Problem(error.pointer, error.detail)]))
+
+
+def finish(batch: Batch) -> None:
+    """Let each call and each answer of a batch stand once, and forget traces whose only span has moved to another."""
+    batch.spans = settle(batch.spans, batch.told)
     kept = {span.trace for span in batch.spans}
     batch.traces = {trace: about for trace, about in batch.traces.items() if trace in kept}
 
 
-def _spans(body: bytes, *, is_json: bool) -> Iterator[WireSpan | BadSpanError]:
-    if is_json_too_dense(body) if is_json else is_protobuf_too_dense(body):
-        raise TooLargeError(TOO_MANY)
-    return otlp_json.read_spans(body) if is_json else otlp_protobuf.read_spans(body)
-
-
-def add_span(batch: Batch, span: WireSpan, *, now: datetime) -> None:
+def add_span(batch: Batch, span: WireSpan, now: datetime) -> None:
     dialect = dialect_of(span.scope, span.attributes)
-    try:
-        reading = dialect.read(span)
-    except Exception:
-        # A dialect that a span takes by surprise costs that span its meaning, not the request its answer.
-        log.exception("dialect_failed", dialect=dialect.name, scope=span.scope.name)
-        reading = Reading()
+    reading = _read(dialect, dialect.read, span)
     if span.events and is_interrupted(span):
         _note_wait(reading, span)
+    made = _add(batch, span, reading, dialect, now)
+    if span.parent_span_id is None:
+        about = batch.traces[span.trace]
+        about.name = about.name or made.name or ""
+        about.root_ended_at = made.ended_at or about.root_ended_at
+
+
+def add_record(batch: Batch, span: WireSpan, now: datetime) -> None:
+    """Add a log record: as a step, or as a remark on the span it was made in. Without a trace it is ignored.
+
+    Raises BadSpanError for a step that names no trace, and nothing else that could stand for one.
+    """
+    dialect = dialect_of(span.scope, span.attributes)
+    reading = _read(dialect, lambda span: dialect.read_record(span) or remark(span), span)
+    external_id = None
+    if span.trace == NO_TRACE and reading.run:
+        span.trace, external_id = trace_key(cut(reading.run, MAX_NAME))
+    if span.trace == NO_TRACE:
+        if reading.event_type:
+            raise BadSpanError("/traceId", "is absent, and the record names no conversation or session")
+        batch.ignored += 1
+        return
+    if reading.took_ms:
+        span.start_ns = max(span.start_ns - int(reading.took_ms * 1_000_000), 0)
+    batch.trace(span.trace, external_id)
+    _add(batch, span, reading, dialect, now)
+
+
+def _read(dialect: Dialect, read: Callable[[WireSpan], Reading], span: WireSpan) -> Reading:
+    """Return what a dialect reads. One that a span takes by surprise costs that span its meaning, and no more."""
+    try:
+        return read(span)
+    except Exception:
+        log.exception("dialect_failed", dialect=dialect.name, scope=span.scope.name)
+        return Reading()
+
+
+def _add(batch: Batch, span: WireSpan, reading: Reading, dialect: Dialect, now: datetime) -> SpanRecord:
     made = record(span, reading, dialect, now=now)
     _note_trace(batch.trace(span.trace, None), span, reading, made)
     batch.spans.append(made)
     if reading.calls or reading.results:
         batch.told.extend(told_calls(made, reading))
+    return made
 
 
 def _note_wait(reading: Reading, span: WireSpan) -> None:
@@ -81,7 +138,6 @@ def _note_trace(about: TraceRecord, span: WireSpan, reading: Reading, made: Span
     about.release = about.release or cut(reading.release or "", MAX_NAME)
     about.service = about.service or cut(span.scope.service, MAX_NAME)
     if not about.preview:
-        about.preview = preview.of_text(reading.preview) or preview.of_text(reading.text) or ""
-    if span.parent_span_id is None:
-        about.name = about.name or made.name or ""
-        about.root_ended_at = made.ended_at or about.root_ended_at
+        about.preview = (
+            preview.of_text(reading.preview) or preview.of_text(reading.text if made.event_type else None) or ""
+        )

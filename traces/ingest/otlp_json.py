@@ -3,7 +3,7 @@
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from traces.ingest.otlp_json_model import (
     EventIn,
     GroupIn,
     LinkIn,
+    LogRecordIn,
     Number,
     PairIn,
     RequestIn,
@@ -23,11 +24,15 @@ from traces.ingest.otlp_json_model import (
     SpanIn,
     StatusIn,
 )
+from traces.ingest.otlp_log import SentRecord, wire_record
 from traces.ingest.otlp_span import (
+    LOGS,
     MAX_DEPTH,
     MAX_PER_SPAN,
+    METRICS,
     SPAN_ID_BYTES,
     TRACE_ID_BYTES,
+    TRACES,
     Attributes,
     BadSpanError,
     Cleaner,
@@ -38,36 +43,77 @@ from traces.ingest.otlp_span import (
     parent_id,
     span_id,
     trace_id,
+    wrong_door,
 )
 
 _SNAKE = re.compile(
-    rb'"((?:resource|scope)_spans|(?:trace|span|parent_span)_id|(?:start_|end_)?time_unix_nano'
-    rb"|dropped_(?:attributes|events|links)_count|(?:string|bool|int|double|array|kvlist|bytes)_value"
+    rb'"((?:resource|scope)_(?:spans|logs|metrics)|(?:trace|span|parent_span)_id'
+    rb"|(?:start_|end_|observed_)?time_unix_nano|log_records|severity_(?:number|text)|event_name|data_points"
+    rb"|exponential_histogram|dropped_(?:attributes|events|links)_count|(?:string|bool|int|double|array|kvlist|bytes)_value"
     rb')"(?=\s*:)'
 )
 
 _requests = msgspec.json.Decoder(RequestIn)
 _spans = msgspec.json.Decoder(SpanIn)
+_records = msgspec.json.Decoder(LogRecordIn)
 
 KINDS = {"SPAN_KIND_INTERNAL": 1, "SPAN_KIND_SERVER": 2, "SPAN_KIND_CLIENT": 3, "SPAN_KIND_PRODUCER": 4,
          "SPAN_KIND_CONSUMER": 5}  # fmt: skip
 STATUSES = {"STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+SEVERITIES = {f"SEVERITY_NUMBER_{level}{'' if step == 1 else step}": 4 * place + step
+              for place, level in enumerate(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
+              for step in (1, 2, 3, 4)}  # fmt: skip
+
+Make = Callable[[Any, Scope], WireSpan]
 
 
 def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
     """Yield each span of the request, or why it cannot be kept. Raises UnreadableError."""
-    request = _decode(body)
-    for group in request.resource_spans or []:
+    for group in _groups(body, TRACES):
         resource = _resource(group)
         for part in group.scope_spans or []:
-            scope = _scope(part, resource)
-            for raw in part.spans or []:
-                try:
-                    yield _span(decode_repaired(bytes(raw), _spans)[0], scope)
-                except BadSpanError as error:
-                    yield error
-                except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-                    yield BadSpanError("", str(error) or "is nested too deeply")
+            yield from _read(part.spans, _spans, _span, _scope(part, resource))
+
+
+def read_records(body: bytes) -> Iterator[WireSpan | BadSpanError]:
+    """Yield each log record of the request, or why it cannot be kept. Raises UnreadableError."""
+    for group in _groups(body, LOGS):
+        resource = _resource(group)
+        for part in group.scope_logs or []:
+            yield from _read(part.log_records, _records, _record, _scope(part, resource))
+
+
+def count_points(body: bytes) -> int:
+    """Return how many data points the request holds. Raises UnreadableError."""
+    metrics = (
+        metric
+        for group in _groups(body, METRICS)
+        for part in group.scope_metrics or []
+        for metric in part.metrics or []
+    )
+    data = ((one.gauge, one.sum, one.histogram, one.exponential_histogram, one.summary) for one in metrics)
+    return sum(len(points.data_points or []) for kinds in data for points in kinds if points)
+
+
+def _groups(body: bytes, signal: str) -> list[GroupIn]:
+    request = _decode(body)
+    sent = {TRACES: request.resource_spans, LOGS: request.resource_logs, METRICS: request.resource_metrics}
+    if sent[signal] is None:
+        for other in (one for one, groups in sent.items() if groups):
+            raise UnreadableError(wrong_door(other))
+    return sent[signal] or []
+
+
+def _read(
+    sent: list[msgspec.Raw] | None, decoder: msgspec.json.Decoder[Any], make: Make, scope: Scope
+) -> Iterator[WireSpan | BadSpanError]:
+    for raw in sent or []:
+        try:
+            yield make(decode_repaired(bytes(raw), decoder)[0], scope)
+        except BadSpanError as error:
+            yield error
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            yield BadSpanError("", str(error) or "is nested too deeply")
 
 
 def _decode(body: bytes) -> RequestIn:
@@ -132,6 +178,22 @@ def _span(span: SpanIn, scope: Scope) -> WireSpan:
         scope=scope,
         repaired=cleaner.repaired,
     )
+
+
+def _record(record: LogRecordIn, scope: Scope) -> WireSpan:
+    cleaner = Cleaner()
+    at_ns = _whole(record.time_unix_nano, "/timeUnixNano")
+    sent = SentRecord(
+        attributes=cleaner.attributes(pairs(record.attributes), record.dropped_attributes_count or 0),
+        body=cleaner.value(nested(record.body)),
+        trace_id=binary(record.trace_id, TRACE_ID_BYTES),
+        span_id=binary(record.span_id, SPAN_ID_BYTES),
+        event=record.event_name or "",
+        at_ns=at_ns or _whole(record.observed_time_unix_nano, "/observedTimeUnixNano"),
+        severity=_enum(record.severity_number, SEVERITIES),
+        severity_text=record.severity_text or "",
+    )
+    return wire_record(sent, scope, cleaner)
 
 
 def _event(event: EventIn, cleaner: Cleaner) -> Event:

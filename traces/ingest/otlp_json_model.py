@@ -67,6 +67,31 @@ class SpanIn(Camel):
     dropped_links_count: int | None = None
 
 
+class LogRecordIn(Camel):
+    trace_id: str | None = None
+    span_id: str | None = None
+    time_unix_nano: Number = None
+    observed_time_unix_nano: Number = None
+    severity_number: int | str | None = None
+    severity_text: str | None = None
+    event_name: str | None = None
+    body: AnyValueIn | None = None
+    attributes: list[PairIn] | None = None
+    dropped_attributes_count: int | None = None
+
+
+class PointsIn(Camel):
+    data_points: list[Raw] | None = None
+
+
+class MetricIn(Camel):
+    gauge: PointsIn | None = None
+    sum: PointsIn | None = None
+    histogram: PointsIn | None = None
+    exponential_histogram: PointsIn | None = None
+    summary: PointsIn | None = None
+
+
 class ScopeIn(Camel):
     name: str | None = None
     version: str | None = None
@@ -75,6 +100,8 @@ class ScopeIn(Camel):
 class ScopePartIn(Camel):
     scope: ScopeIn | None = None
     spans: list[Raw] | None = None
+    log_records: list[Raw] | None = None
+    metrics: list[MetricIn] | None = None
 
 
 class ResourceIn(Camel):
@@ -82,9 +109,17 @@ class ResourceIn(Camel):
 
 
 class GroupIn(Camel):
+    """What one process sent; of the parts only those of the request's signal are there."""
+
     resource: ResourceIn | None = None
     scope_spans: list[ScopePartIn] | None = None
+    scope_logs: list[ScopePartIn] | None = None
+    scope_metrics: list[ScopePartIn] | None = None
 
 
 class RequestIn(Camel):
+    """A request of any signal; which one it is shows in what is there."""
+
     resource_spans: list[GroupIn] | None = None
+    resource_logs: list[GroupIn] | None = None
+    resource_metrics: list[GroupIn] | None = None

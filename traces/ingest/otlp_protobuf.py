@@ -1,17 +1,24 @@
-"""OTLP in protobuf: bytes to spans, by generated messages that are parsed in C."""
+"""OTLP in protobuf: bytes to spans and log records, by generated messages that are parsed in C."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from traces.ingest.clean import MAX_TEXT
+from traces.ingest.otlp_log import SentRecord, wire_record
 from traces.ingest.otlp_repair import repaired_copy
 from traces.ingest.otlp_span import (
+    LOGS,
     MAX_DEPTH,
     MAX_KEY,
     MAX_PER_SPAN,
+    METRICS,
+    TRACE_ID_BYTES,
+    TRACES,
     Attributes,
     BadSpanError,
     Cleaner,
@@ -22,31 +29,101 @@ from traces.ingest.otlp_span import (
     parent_id,
     span_id,
     trace_id,
+    wrong_door,
 )
+
+
+class Kind(NamedTuple):
+    """The message that a signal is sent in, and what its three levels are called."""
+
+    message: Any
+    groups: str
+    parts: str
+    items: str
+
+    def all_items(self, request: Any) -> Iterator[Any]:
+        for group in getattr(request, self.groups):
+            for part in getattr(group, self.parts):
+                yield from getattr(part, self.items)
+
+
+KINDS = {
+    TRACES: Kind(ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans"),
+    LOGS: Kind(ExportLogsServiceRequest, "resource_logs", "scope_logs", "log_records"),
+    METRICS: Kind(ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics"),
+}
 
 
 def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
     """Yield each span of an ExportTraceServiceRequest, or why it cannot be kept. Raises UnreadableError."""
-    request, was_repaired = _parse(ExportTraceServiceRequest, body)
-    for group in request.resource_spans:
+    return _read(TRACES, body, _span)
+
+
+def read_records(body: bytes) -> Iterator[WireSpan | BadSpanError]:
+    """Yield each record of an ExportLogsServiceRequest, or why it cannot be kept. Raises UnreadableError."""
+    return _read(LOGS, body, _record)
+
+
+def count_points(body: bytes) -> int:
+    """Return how many data points an ExportMetricsServiceRequest holds. Raises UnreadableError."""
+    request, _ = _parse(METRICS, body)
+    metrics = KINDS[METRICS].all_items(request)
+    return sum(len(getattr(metric, data).data_points) for metric in metrics if (data := metric.WhichOneof("data")))
+
+
+def signal_of(body: bytes) -> str | None:
+    """Return what a body holds of which nothing is said; None where it is nothing that is known.
+
+    The requests are nested alike, so that each can be read as another; its items then lack what all of its own have.
+    """
+    return next((signal for signal, is_one in SIGNS.items() if _holds(signal, body, is_one)), None)
+
+
+SIGNS: dict[str, Callable[[Any], Any]] = {
+    TRACES: lambda span: len(span.trace_id) == TRACE_ID_BYTES,
+    LOGS: lambda record: record.time_unix_nano or record.observed_time_unix_nano,
+    METRICS: lambda metric: metric.WhichOneof("data"),
+}
+
+
+def _holds(signal: str, body: bytes, is_one: Callable[[Any], Any]) -> bool:
+    kind = KINDS[signal]
+    try:
+        request = kind.message.FromString(body)
+    except DecodeError:
+        request = repaired_copy(kind.message, body)
+    return request is not None and any(map(is_one, kind.all_items(request)))
+
+
+def _read(signal: str, body: bytes, make: Callable[[Any, Scope, bool], WireSpan]) -> Iterator[WireSpan | BadSpanError]:
+    request, was_repaired = _parse(signal, body)
+    kind = KINDS[signal]
+    for group in getattr(request, kind.groups):
         resource = _resource(group)
-        for part in group.scope_spans:
+        for part in getattr(group, kind.parts):
             scope = Scope(part.scope.name.replace("\x00", ""), part.scope.version.replace("\x00", ""), resource)
-            for span in part.spans:
+            for item in getattr(part, kind.items):
                 try:
-                    yield _span(span, scope, was_repaired)
+                    yield make(item, scope, was_repaired)
                 except BadSpanError as error:
                     yield error
 
 
-def _parse(kind: Any, body: bytes) -> tuple[Any, bool]:
+def _parse(signal: str, body: bytes) -> tuple[Any, bool]:
+    """Return the request, and whether its texts had to be repaired. Raises UnreadableError, also for other signals."""
+    kind = KINDS[signal]
+    was_repaired, said = False, ""
     try:
-        return kind.FromString(body), False
+        request = kind.message.FromString(body)
     except DecodeError as error:
-        again = repaired_copy(kind, body)
-        if again is None:
-            raise UnreadableError(f"The body is no {kind.DESCRIPTOR.name}: {error}.") from None
-        return again, True
+        request, was_repaired, said = repaired_copy(kind.message, body), True, str(error)
+    if request is None or not any(map(SIGNS[signal], kind.all_items(request))):
+        other = signal_of(body)
+        if other not in {None, signal}:
+            raise UnreadableError(wrong_door(str(other)))
+    if request is None:
+        raise UnreadableError(f"The body is no {kind.message.DESCRIPTOR.name}: {said}.")
+    return request, was_repaired
 
 
 def _resource(group: Any) -> Attributes:
@@ -76,6 +153,22 @@ def _span(span: Any, scope: Scope, was_repaired: bool) -> WireSpan:
         scope=scope,
         repaired=cleaner.repaired or was_repaired,
     )
+
+
+def _record(record: Any, scope: Scope, was_repaired: bool) -> WireSpan:
+    cleaner = Cleaner()
+    cleaner.repaired = was_repaired
+    sent = SentRecord(
+        attributes=attributes_of(record.attributes, cleaner, record.dropped_attributes_count),
+        body=cleaner.value(nested(record.body)),
+        trace_id=record.trace_id,
+        span_id=record.span_id,
+        event=record.event_name,
+        at_ns=record.time_unix_nano or record.observed_time_unix_nano,
+        severity=record.severity_number,
+        severity_text=record.severity_text,
+    )
+    return wire_record(sent, scope, cleaner)
 
 
 def _event(event: Any, cleaner: Cleaner) -> Event:

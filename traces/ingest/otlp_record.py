@@ -9,12 +9,13 @@ import msgspec
 
 from traces.ingest import preview
 from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
-from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading
-from traces.ingest.otlp_span import Attributes, WireSpan, fit
+from traces.ingest.dialects.base import GATE, MODEL, TOOL, Dialect, Reading
+from traces.ingest.otlp_span import LOGS, Attributes, WireSpan, fit
 from traces.ingest.record import SpanRecord, ToolsetRecord, content_hash
 from traces.ingest.step import arguments_hash, sane_time
 
 SAID, ECHO, NAMED = "said:", "echo:", "tool:"  # before what a span is found by, see found_by
+KEYED = {MODEL, TOOL, GATE}  # the steps that something else may tell of as well
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INTERRUPTS = ("GraphInterrupt", "NodeInterrupt")  # LangGraph waits for a person by raising one of these
 
@@ -30,20 +31,20 @@ def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime)
     times = sane_times(span, now)
     error = reading.error or _error(span)
     arguments, output = json_text(reading.arguments), json_text(reading.result)
-    attributes, is_cut = _attributes(span, dialect)
+    attributes, is_cut = _attributes(span, reading, dialect)
     return SpanRecord(
         trace=span.trace,
         span_id=span.span_id,
         parent_span_id=span.parent_span_id,
         event_type=reading.event_type,
         name=name(span.name),
-        tool_name=name(reading.tool_name) if reading.event_type == TOOL else None,
+        tool_name=name(reading.tool_name) if reading.event_type in {TOOL, GATE} else None,
         agent=name(reading.agent),
         model=name(reading.model),
         decision=name(reading.decision),
         started_at=times.started_at,
         ended_at=times.ended_at,
-        is_error=True if error is not None else (False if times.ended_at else None),
+        is_error=True if error is not None else (False if times.ended_at and reading.knows_outcome else None),
         repaired=span.repaired or is_cut or times.original is not None or len(span.name) > MAX_NAME,
         input_tokens=reading.input_tokens,
         output_tokens=reading.output_tokens,
@@ -69,11 +70,10 @@ def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime)
 
 def found_by(reading: Reading) -> str | None:
     """Return what a span is found by again: the provider's id of its call or response, else the tool's name."""
-    if reading.event_type == MODEL and reading.call_id:
-        return name(f"{ECHO}{reading.call_id}" if reading.is_echo else reading.call_id)
-    if reading.event_type == TOOL:
-        return name(reading.call_id or f"{NAMED}{reading.tool_name}")
-    return None
+    key = reading.call_id or (f"{NAMED}{reading.tool_name}" if reading.event_type == TOOL else "")
+    if reading.is_echo and not key.startswith(NAMED):
+        return name(f"{ECHO}{key}")
+    return name(key) if reading.event_type in KEYED else None
 
 
 def sane_times(span: WireSpan, now: datetime) -> Times:
@@ -115,7 +115,7 @@ def _error(span: WireSpan) -> str | None:
     return span.message or str(span.attributes.get("error.type") or "")
 
 
-def _attributes(span: WireSpan, dialect: Dialect) -> tuple[Attributes | None, bool]:
+def _attributes(span: WireSpan, reading: Reading, dialect: Dialect) -> tuple[Attributes | None, bool]:
     """Return what is kept as it was sent, with what the wire says beside the attributes."""
     found = dict(span.attributes)
     found["otel.scope.name"] = span.scope.name
@@ -123,6 +123,10 @@ def _attributes(span: WireSpan, dialect: Dialect) -> tuple[Attributes | None, bo
     found["agentops.dialect"] = dialect.name
     if span.kind:
         found["otel.kind"] = span.kind
+    if span.is_record:
+        found["otel.signal"] = LOGS
+    if span.body is not None and span.body != reading.text:
+        found["otel.body"] = span.body
     if span.events:
         found["otel.events"] = [
             {"name": event.name, "time_unix_nano": str(event.at_ns), "attributes": event.attributes}

@@ -1,4 +1,4 @@
-"""A span as OTLP carries it, whatever the encoding, cleaned and within limits; the dialects read nothing else."""
+"""A span or a log record as OTLP carries it, cleaned and within limits; the dialects read nothing else."""
 
 from base64 import b64encode
 from collections.abc import Iterable
@@ -11,12 +11,14 @@ import msgspec
 
 from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, REPLACEMENT, cut
 
+TRACES, LOGS, METRICS = "traces", "logs", "metrics"  # the signals, as in their addresses
 MAX_PER_SPAN = 128  # attributes, events, links; what is beyond is counted, not kept
 MAX_DEPTH = 32  # of lists and maps within one attribute
 MAX_KEY = 256  # characters of an attribute's key
 TRACE_ID_BYTES, SPAN_ID_BYTES = 16, 8
 ERROR_STATUS = 2
 UNNAMED = ("unknown_service", "langsmith")  # what SDKs call a service that has no name
+NO_TRACE = UUID(int=0)  # of a log record that names none
 
 Attributes = dict[str, Any]
 
@@ -35,6 +37,11 @@ class TooLargeError(UnreadableError):
     """Raised for a request of more spans, or more values, than one transaction should hold."""
 
     status = 413
+
+
+def wrong_door(signal: str) -> str:
+    """Return what to say of a body that is a request of another signal."""
+    return f"The body holds {signal}; send it to /v1/{signal}."
 
 
 class BadSpanError(Exception):
@@ -85,7 +92,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class WireSpan(msgspec.Struct, kw_only=True):
-    """One span, or one log record that stands for one."""
+    """One span, or one log record: an event in its span's time, whose name is the span's name here."""
 
     trace: UUID
     span_id: str
@@ -101,6 +108,8 @@ class WireSpan(msgspec.Struct, kw_only=True):
     links: list[Attributes] = []
     kind: int = 0
     repaired: bool = False
+    is_record: bool = False
+    body: Any = None  # of a record
 
     @property
     def failed(self) -> bool:

@@ -135,6 +135,7 @@ class Batch(msgspec.Struct, kw_only=True):
     traces: dict[UUID, TraceRecord] = {}
     told: list[Told] = []  # calls that messages tell of, before they are joined with the spans
     rejected: list[Rejection] = []
+    ignored: int = 0  # taken and not kept: data points, log records that name no trace; they count as accepted
 
     def trace(self, trace: UUID, external_id: str | None) -> TraceRecord:
         return self.traces.setdefault(trace, TraceRecord(trace=trace, external_id=external_id))

@@ -25,7 +25,7 @@ RETRIES = 3
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch; received = accepted + duplicates + rejected, repaired is part of accepted."""
+    """What became of a batch; received = accepted + duplicates + rejected. Of the accepted, some were repaired."""
 
     batch_id: UUID
     accepted: int
@@ -69,7 +69,7 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     jobs = DetectJob.objects.touch(DetectJob(trace_id=rows[about.trace].id) for about in traces)
     receipt = Receipt(
         batch_id=uuid7(),
-        accepted=accepted + opened,
+        accepted=accepted + opened + batch.ignored,
         duplicates=duplicates + repeated,
         repaired=repaired,
         rejected=batch.rejected,
@@ -167,6 +167,7 @@ def _enter_in_ledger(project: Project, batch: Batch, origin: Origin, receipt: Re
         accepted=receipt.accepted,
         duplicates=receipt.duplicates,
         repaired=receipt.repaired,
+        ignored=batch.ignored,
         rejected_count=len(batch.rejected),
         rejected=msgspec.to_builtins(batch.rejected[: IngestBatch.MAX_REASONS]),
         traces=receipt.traces,

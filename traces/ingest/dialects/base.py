@@ -14,6 +14,9 @@ from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 from traces.ingest.record import Call, Result
 
 TOOL, MODEL, GATE, ERROR = "tool_call", "model_response", "human_gate", "error"
+# Before what a call is found by where its provider gave it no id: all of them name it within its trace alone.
+SPAN = "span:"  # the id of the call's span, which a log record names
+USAGE = "usage:"  # the model and the tokens of a request, which are told apart by their times
 # The provider's id of a response lies somewhere in the JSON of what came back.
 RESPONSE_ID = re.compile(r'"id"\s*:\s*"((?:msg|resp|chatcmpl|gen)[-_][A-Za-z0-9_-]{4,100})"')
 MAX_NESTING = 200  # of JSON within a text; as deep as the native door reads
@@ -46,7 +49,10 @@ class Reading(msgspec.Struct, kw_only=True):
     calls: list[Call] = []
     results: list[Result] = []
     told: list[Call] = []  # the calls that `results` answer
-    is_echo: bool = False  # a client library's own record of a request that another span may tell of as well
+    is_echo: bool = False  # a record of a call that its own span may tell of as well: a client library's, or a log's
+    knows_outcome: bool = True  # false where a span that ended without an error may have failed all the same
+    run: str | None = None  # what names the trace of a log record that names none
+    took_ms: int | None = None  # how long what a log record tells of had taken
 
 
 class Dialect:
@@ -63,6 +69,10 @@ class Dialect:
 
     def read(self, span: WireSpan) -> Reading:
         raise NotImplementedError
+
+    def read_record(self, record: WireSpan) -> Reading | None:
+        """Return what a log record says; None for one that stands for no step, as nearly all do."""
+        return None
 
 
 @cache

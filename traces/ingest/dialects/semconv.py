@@ -69,6 +69,18 @@ def about(span: WireSpan) -> Reading:
     )
 
 
+def remark(record: WireSpan) -> Reading:
+    """Return what a log record says that stands for no step: its words, and how something failed."""
+    reading = about(record)
+    reading.text = record.body if isinstance(record.body, str) and record.body != record.name else None
+    failed = [text(record.attributes, key) for key in ("exception.type", "exception.message")]
+    if any(failed):
+        reading.error = ": ".join(part for part in failed if part)
+    elif record.failed:
+        reading.error = reading.text or record.name
+    return reading
+
+
 def note_tool(reading: Reading, attributes: Attributes) -> None:
     operation = text(attributes, "gen_ai.operation.name")
     fallback = operation if operation in LOOKUPS or str(operation).endswith("_memory") else None

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from agentops.accounts.models import Project
 from tests.builders import make_project
 from tests.traces.builders import step
+from tests.traces.otlp import AGENT, CHAT, METRICS, TOOL, child, log, logs, protobuf, request, span
 from traces.models import IngestBatch, Span, Toolset, Trace
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +107,64 @@ def test_nuls_and_lone_surrogates_in_a_run_are_repaired(project: Project, tmp_pa
     assert run_import(written(tmp_path / "runs.jsonl", run)) == "accepted 2 duplicate 0 rejected 0"
     assert IngestBatch.objects.get().repaired == 2
     assert (Span.objects.get(step_number=1).text, Trace.objects.get().external_trace_id) == ("a\ufffdb", "x\ufffd")
+
+
+LINES = [request(span(1, AGENT), child(2, CHAT)), logs(log(3), log(4, traceId="")), METRICS, request(child(5, TOOL))]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_file_of_the_collector_holds_a_request_a_line(project: Project, tmp_path: Path, suffix: str) -> None:
+    path = written(tmp_path / f"out.json{suffix}", *LINES, "{broken", {"resourceSpans": 3}, "{}")
+    assert run_import(path) == "accepted 11 duplicate 0 rejected 3"
+    trace = Trace.objects.get()
+    assert (trace.steps, trace.spans, trace.agent, trace.backfill, trace.source) == (2, 4, "forecaster", True, "import")
+    batch = IngestBatch.objects.get()
+    assert (batch.ignored, batch.rejected[1]["index"]) == (7, 12)
+    assert run_import(path) == "accepted 7 duplicate 4 rejected 3"
+    assert (Trace.objects.count(), Span.objects.count()) == (1, 4)
+
+
+@pytest.mark.parametrize("sent", LINES[:3], ids=["traces", "logs", "metrics"])
+@pytest.mark.parametrize("suffix", [".pb", ".pb.gz", ".json", ".json.gz", ".jsonl"])
+def test_a_file_may_be_one_request_whatever_its_signal(
+    project: Project, tmp_path: Path, sent: dict[str, Any], suffix: str
+) -> None:
+    body = protobuf(sent) if ".pb" in suffix else json.dumps(sent, indent=None if "jsonl" in suffix else 2).encode()
+    path = tmp_path / f"one{suffix}"
+    path.write_bytes(gzip.compress(body) if suffix.endswith(".gz") else body)
+    n = {0: 2, 1: 2, 2: 6}[LINES.index(sent)]
+    assert run_import(path, notify=True) == f"accepted {n} duplicate 0 rejected 0"
+    assert not Trace.objects.filter(backfill=True).exists()
+    assert IngestBatch.objects.get().received == n
+
+
+@pytest.mark.parametrize("name", ["other.pb", "other.pb.gz", "other.json", "other.json.gz"])
+@pytest.mark.parametrize("content", [b"no request", b'{"resourceSpans": [7', b"[\n]", b"\xff\xff"], ids=str)
+def test_a_file_that_is_no_request_is_refused_in_one_sentence(
+    project: Project, tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(CommandError, match=rf"{re.escape(name)} [^.]+\.$"):
+        run_import(path)
+    assert not IngestBatch.objects.exists()
+
+
+def test_a_packed_file_that_was_cut_off_is_named(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "cut.pb.gz"
+    path.write_bytes(gzip.compress(protobuf(LINES[0]))[:-9])
+    with pytest.raises(CommandError, match=r"cut\.pb\.gz cannot be unpacked"):
+        run_import(path)
+
+
+@pytest.mark.data
+def test_requests_as_clients_sent_them_are_read_from_their_files(project: Project, lent_data: Path) -> None:
+    files = sorted((lent_data / "otlp").glob("*.pb"))
+    before = run_import(*files)
+    assert re.fullmatch(r"accepted \d+ duplicate 0 rejected 0", before)
+    run_import(*files)
+    assert Trace.objects.get(agent="claude-code").steps == 5
+    assert sum(Trace.objects.values_list("spans", flat=True)) == Span.objects.count()
 
 
 @pytest.mark.parametrize("content", [b"no json", b"{}", b"[]", b"\x1f\x8bbroken"], ids=str)

@@ -4,13 +4,15 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from traces.ingest.clean import REPLACEMENT, repair_json
 from traces.ingest.native import decode_repaired
 from traces.ingest.otlp_json_model import (
+    AnyRequestIn,
     AnyValueIn,
     EventIn,
     GroupIn,
@@ -53,7 +55,9 @@ _SNAKE = re.compile(
     rb')"(?=\s*:)'
 )
 
+T = TypeVar("T")
 _requests = msgspec.json.Decoder(RequestIn)
+_anything = msgspec.json.Decoder(AnyRequestIn)
 _spans = msgspec.json.Decoder(SpanIn)
 _records = msgspec.json.Decoder(LogRecordIn)
 
@@ -95,8 +99,18 @@ def count_points(body: bytes) -> int:
     return sum(len(points.data_points or []) for kinds in data for points in kinds if points)
 
 
+def signals_of(body: bytes) -> list[str]:
+    """Return of which signals a body holds a request; none where it is nothing that is known."""
+    try:
+        sent = _decode(body, _anything)
+    except UnreadableError:
+        return []
+    held = {TRACES: sent.resource_spans, LOGS: sent.resource_logs, METRICS: sent.resource_metrics}
+    return [signal for signal, groups in held.items() if groups is not UNSET]
+
+
 def _groups(body: bytes, signal: str) -> list[GroupIn]:
-    request = _decode(body)
+    request = _decode(body, _requests)
     sent = {TRACES: request.resource_spans, LOGS: request.resource_logs, METRICS: request.resource_metrics}
     if sent[signal] is None:
         for other in (one for one, groups in sent.items() if groups):
@@ -116,12 +130,12 @@ def _read(
             yield BadSpanError("", str(error) or "is nested too deeply")
 
 
-def _decode(body: bytes) -> RequestIn:
+def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Return the request; in a body that is broken JSON, what was broken is a NUL now, which the cleaner replaces."""
     if not body.strip():
         raise UnreadableError("The body is empty; send an OTLP request in JSON, {} at least.")
     try:
-        return _requests.decode(_camel(body))
+        return decoder.decode(_camel(body))
     except RecursionError:
         raise UnreadableError("The body is nested too deeply to be read.") from None
     except msgspec.ValidationError as error:
@@ -129,7 +143,7 @@ def _decode(body: bytes) -> RequestIn:
     except (msgspec.DecodeError, UnicodeError) as error:
         said = error
     try:
-        return _requests.decode(_camel(repair_json(body)))
+        return decoder.decode(_camel(repair_json(body)))
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         raise UnreadableError(f"The body cannot be read as JSON: {said}.") from None
 

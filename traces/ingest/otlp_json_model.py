@@ -1,7 +1,7 @@
 """The shapes of OTLP's JSON: names in lowerCamelCase, everything optional, what is not known ignored."""
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 Number = int | str | float | None  # 64-bit numbers come as text, because JavaScript cannot hold them
 
@@ -123,3 +123,11 @@ class RequestIn(Camel):
     resource_spans: list[GroupIn] | None = None
     resource_logs: list[GroupIn] | None = None
     resource_metrics: list[GroupIn] | None = None
+
+
+class AnyRequestIn(Camel):
+    """A request of which only the signal is of interest."""
+
+    resource_spans: Raw | UnsetType = UNSET
+    resource_logs: Raw | UnsetType = UNSET
+    resource_metrics: Raw | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""`import FILE…`: read runs or steps from files through the ingest path."""
+"""`import FILE…`: read runs, steps or OTLP requests from files through the ingest path."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ SHOWN = 10  # rejected items told on stderr, of each file
 
 
 class Command(BaseCommand):
-    help = "Read trajectories or native steps (JSONL, .gz too). Their findings notify nobody unless --notify is given."
+    help = (
+        "Read trajectories or native steps (JSONL), or OTLP (.pb, .json, or JSONL of the collector); .gz of each. "
+        "Their findings notify nobody unless --notify is given."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
@@ -46,7 +49,7 @@ class Command(BaseCommand):
     def _batches(self, path: Path) -> Any:
         """Yield the batches of a file, with a progress bar over its bytes on stderr, or one line where none can be."""
         now = timezone.now()
-        told = 0
+        told = ignored = 0
         with (
             path.open("rb") as file,
             tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, disable=None) as bar,
@@ -55,6 +58,9 @@ class Command(BaseCommand):
                 yield batch
                 bar.update(file.tell() - bar.n)
                 told = self._tell(path, batch, told)
+                ignored += batch.ignored
+        if ignored:
+            self.stderr.write(f"{path.name}: {ignored} accepted items stand for no step of a run and are not kept.")
         if bar.disable:
             self.stderr.write(f"{path.name}: read.")
 

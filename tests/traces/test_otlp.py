@@ -24,7 +24,7 @@ from tests.traces.otlp import (
     span,
 )
 from traces.closing import close_quiet_traces
-from traces.models import Span, Trace
+from traces.models import IngestBatch, Span, Trace
 
 pytestmark = pytest.mark.django_db
 
@@ -128,6 +128,16 @@ def test_a_span_without_an_end_is_unfinished_until_it_is_sent_again(exporter: Ex
     exporter.send(span(1, TOOL))
     (stored,) = exporter.spans()
     assert (stored.ended_at, stored.is_error, stored.revised) == (exporter.trace().ended_at, False, False)
+
+
+def test_what_a_span_that_is_sent_again_adds_is_there_with_what_it_said_before(exporter: Exporter) -> None:
+    exporter.send(span(1, {"a": 1}, endTimeUnixNano="0"))
+    exporter.send(span(1, TOOL | {"b": 2}))
+    exporter.send(span(1, {"a": 1, "b": 2}))
+    (stored,) = exporter.spans()
+    assert (stored.event_type, stored.attributes["a"], stored.attributes["b"]) == ("tool_call", 1, 2)
+    assert stored.revised is False
+    assert list(IngestBatch.objects.order_by("id").values_list("accepted", "duplicates")) == [(1, 0), (1, 0), (0, 1)]
 
 
 @pytest.mark.parametrize(

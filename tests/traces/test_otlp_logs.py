@@ -102,6 +102,20 @@ def test_both_encodings_of_a_record_give_the_same_row(exporter: Exporter) -> Non
     assert not Span.objects.filter(revised=True).exists()
 
 
+def test_the_json_of_a_record_is_read_as_clients_write_it(exporter: Exporter) -> None:
+    body = b"""{"resource_logs": [{"scope_logs": [{"log_records": [{"future": 1,
+        "trace_id": "CvdlGRbNQ92ESOshHIAxnA==", "span_id": "AAAAAAAAAAE=", "severity_number": "SEVERITY_NUMBER_ERROR2",
+        "observed_time_unix_nano": 1795000001000000000, "event_name": "snake", "body": {"string_value": "s"},
+        "attributes": [{"key": "inf", "value": {"double_value": "Infinity"}}]}]}]}]}"""
+    assert exporter.post(body, JSON, "/v1/logs").json() == {}
+    (stored,) = exporter.spans()
+    assert (exporter.trace().trace_id.hex, stored.parent_span_id, stored.name) == (TRACE, f"{1:016x}", "snake")
+    assert (stored.error, stored.attributes["otel.severity"], stored.attributes["inf"]) == ("s", 18, "inf")
+    points = b'{"resource_metrics": [{"scope_metrics": [{"metrics": [{"gauge": {"data_points": [{}, {}]}}]}]}]}'
+    assert exporter.post(points, JSON, "/v1/metrics").status_code == 200
+    assert IngestBatch.objects.latest("id").ignored == 2
+
+
 def test_a_record_that_stands_for_no_step_is_a_remark_on_the_span_it_was_made_in(exporter: Exporter) -> None:
     thrown = {"exception.type": "TimeoutError", "exception.message": "slow"}
     exporter.send(span(1))

@@ -13,7 +13,7 @@ from traces.ingest.record import SpanRecord
 class Column(NamedTuple):
     name: str
     type: str
-    merge: str = "fill"  # "key", "fill" (nulls only), "latest" (the later time wins), "keep" (what is stored stays)
+    merge: str = "fill"  # "key", "fill" (nulls only), "keep" (what is stored stays), or a way of its own, see merge.py
 
 
 COLUMNS = (
@@ -55,7 +55,7 @@ COLUMNS = (
     Column("text", "text"),
     Column("thinking", "text"),
     Column("error", "text"),
-    Column("attributes", "jsonb"),
+    Column("attributes", "jsonb", "join"),
     Column("call_id", "text"),
 )
 NAMES = ", ".join(column.name for column in COLUMNS)

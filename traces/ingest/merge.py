@@ -1,4 +1,4 @@
-"""What happens to spans that are there already: nulls are filled, a later end is taken, a contradiction is marked.
+"""What happens to spans that are there already: what is new is filled in, a later end taken, a contradiction marked.
 
 The trace rows are locked by the upsert before this runs, so no other batch can write the same spans meanwhile.
 """
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from traces.ingest.clean import MAX_ATTRIBUTES
 from traces.ingest.columns import COLUMNS, KEY, NAMES, copy_rows
 
 
@@ -24,6 +25,10 @@ class Change(NamedTuple):
     cost_usd: Decimal | None
 
 
+DIALECT = "agentops.dialect"  # what reads a span may change with what it says; see otlp_record.py
+# Attributes that are new join those that are stored, while there is room.
+_ROOM = f"coalesce(pg_column_size(s.attributes), 0) < {MAX_ATTRIBUTES}"
+_NEW_ATTRIBUTES = f"{_ROOM} AND n.attributes - ARRAY(SELECT jsonb_object_keys(s.attributes)) <> '{{}}'"
 _USING = " AND ".join(f"s.{name} = n.{name}" for name in KEY)
 _FILLED = [column.name for column in COLUMNS if column.merge == "fill"]
 _ADDED = " OR ".join(
@@ -32,6 +37,7 @@ _ADDED = " OR ".join(
         "n.ended_at > s.ended_at",
         "s.ended_at IS NULL AND n.ended_at IS NOT NULL",
         "(s.synthetic_time AND NOT n.synthetic_time)",
+        f"({_NEW_ATTRIBUTES})",
     ]
 )
 # Times that a door made up (a file without a clock, an absurd time) contradict nothing.
@@ -40,6 +46,7 @@ _CONTRADICTS = " OR ".join(
     [
         *(f"(s.{name} <> n.{name})" for name in _FILLED),
         f"(s.started_at <> n.started_at AND NOT ({_MADE_UP}))",
+        f"((s.attributes || n.attributes) - '{DIALECT}' <> (n.attributes || s.attributes) - '{DIALECT}')",
     ]
 )
 _PREVIEWS = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in ("input_preview", "output_preview"))
@@ -51,7 +58,10 @@ SELECT s.trace_ref_id, s.span_id, ({_ADDED}) IS TRUE, s.event_type, s.is_error, 
 FROM span_staging n JOIN traces_span s ON {_USING}
 """  # noqa: S608 - built from COLUMNS alone
 _UPDATE = f"""
-UPDATE traces_span s SET {_SET}, {_PREVIEWS}, ended_at = greatest(s.ended_at, n.ended_at),
+UPDATE traces_span s SET {_SET}, {_PREVIEWS},
+       attributes = CASE WHEN {_NEW_ATTRIBUTES} THEN n.attributes || coalesce(s.attributes, '{{}}')
+           ELSE s.attributes END,
+       ended_at = greatest(s.ended_at, n.ended_at),
        started_at = CASE WHEN s.synthetic_time AND NOT n.synthetic_time THEN n.started_at ELSE s.started_at END,
        synthetic_time = s.synthetic_time AND n.synthetic_time,
        arrival = CASE WHEN ({_ADDED}) THEN n.arrival ELSE s.arrival END,

@@ -48,6 +48,8 @@ from traces.ingest.otlp_span import (
     wrong_door,
 )
 
+SNAKES = [b'"resource_spans"', b'"scope_spans"', b'"trace_id"', b'"resource_logs"', b'"log_records"',
+          b'"resource_metrics"', b'"scope_metrics"']  # fmt: skip
 _SNAKE = re.compile(
     rb'"((?:resource|scope)_(?:spans|logs|metrics)|(?:trace|span|parent_span)_id'
     rb"|(?:start_|end_|observed_)?time_unix_nano|log_records|severity_(?:number|text)|event_name|data_points"
@@ -150,7 +152,7 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 def _camel(body: bytes) -> bytes:
     """Return the body with snake_case names spelled as the specification has them. Texts within it stay."""
-    if not any(name in body for name in (b'"resource_spans"', b'"scope_spans"', b'"trace_id"')):
+    if not any(name in body for name in SNAKES):
         return body
     return _SNAKE.sub(lambda m: b'"' + _camel_name(m[1]) + b'"', body)
 

@@ -50,7 +50,7 @@ CAPTURES: dict[str, tuple[str, int, int, set[str]]] = {
     "openinference-openai": ("openinference", 2, 1, {"results", "session", "parents"}),
     "openinference-anthropic": ("openinference", 4, 2, {"parents"}),
     "openllmetry-anthropic": ("semconv", 4, 2, {"session", "parents"}),
-    "claude-code": ("claude_code", 2, 1, {"results"}),
+    "claude-code": ("claude_code", 2, 1, {"results", "texts"}),
 }
 
 

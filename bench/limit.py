@@ -20,13 +20,14 @@ def rows(form: str) -> list[tuple[Any, ...]]:
     from agentops.accounts.models import Project
     from traces.ingest.columns import Placed, row
     from traces.ingest.native import read_body
-    from traces.ingest.otlp import read_traces
+    from traces.ingest.otlp import read
+    from traces.ingest.otlp_span import TRACES
 
     project, now = Project.objects.get(), datetime.now(UTC)
     refs: dict[UUID, UUID] = {}
     made = []
     body = FORMS[form].template()
-    batch = read_traces(body, is_json=False, now=now) if form == "otlp" else read_body(body, now=now)
+    batch = read(TRACES, body, is_json=False, now=now) if form == "otlp" else read_body(body, now=now)
     for place, span in enumerate(batch.spans):
         ref = refs.setdefault(span.trace, uuid4())
         made.append(row(span, Placed(project.pk, now.date(), ref, now, place), None))

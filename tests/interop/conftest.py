@@ -31,7 +31,7 @@ class Told:
     steps: list[Step]
 
 
-Connect = Callable[[Section, str], list[Told]]
+Connect = Callable[..., list[Told]]
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def model() -> Iterator[str]:
 def connect(instance: Instance, model: str, commands: Path, tmp_path: Path) -> Connect:
     """Run an agent that was connected as a section of the guide says; return the traces it told of, the first first."""
 
-    def run(section: Section, app: str) -> list[Told]:
+    def run(section: Section, app: str, **more: str) -> list[Told]:
         program = tmp_path / "program.py"
         program.write_text(f"{section.python}\n{(APPS / f'{app}.py').read_text()}")
         shell = f"set -eu\n{section.shell.replace(ADDRESS, instance.url)}\nexec python {program}"
@@ -61,6 +61,7 @@ def connect(instance: Instance, model: str, commands: Path, tmp_path: Path) -> C
             "OPENAI_API_KEY": "any",
             "ANTHROPIC_BASE_URL": model,
             "ANTHROPIC_API_KEY": "any",
+            **more,
         }
         before = {trace["trace_id"] for trace in _get(instance, "traces")}
         ended = subprocess.run(

@@ -37,6 +37,7 @@ CLIENTS = {
     "LangGraph, by LangSmith": Client("graph", session="thread-1"),
     "Pydantic AI": Client("pydantic_agent", session=None),  # an id of its own
     "Langfuse": Client("observed", session="thread-1"),
+    "Anthropic SDK, by OpenLLMetry": Client("messages", APART, agent="weather-agent"),
     "Anthropic SDK": Client("messages", APART, agent="weather-agent", tells_tools=False),
 }
 
@@ -62,6 +63,15 @@ def test_a_client_that_is_connected_as_the_guide_says_tells_the_whole_run_once(c
     assert sessions == {client.session} if client.session else None not in sessions
     offered = [step["tools"] for one in told for step in one.steps if step["event_type"] == "model_response"]
     assert [[tool["name"] for tool in tools or []] for tools in offered] == [[TOOL] if client.tells_tools else []] * 2
+
+
+@pytest.mark.parametrize("heading", ["LangGraph, by OpenInference", "Anthropic SDK, by OpenLLMetry"])
+def test_a_client_that_sends_each_span_alone_tells_the_same(connect: Connect, heading: str) -> None:
+    client = CLIENTS[heading]
+    told = connect(sections()[heading], client.app, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="1", OTEL_BSP_SCHEDULE_DELAY="1")
+    # A record that stood alone until the same request was told of keeps its trace, without a step.
+    assert tuple(steps(one) for one in told if one.steps) == client.runs
+    assert sum(one.trace["input_tokens"] for one in told) == 2 * INPUT
 
 
 def test_every_section_of_the_guide_is_run_and_names_what_it_needs() -> None:

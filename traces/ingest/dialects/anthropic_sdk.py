@@ -10,7 +10,8 @@ TOOL_SPAN = "anthropic.tool_use "
 class AnthropicSdk(Semconv):
     order = 300
     name = "anthropic_sdk"
-    fixes = dict.fromkeys(("texts", "arguments", "schemas"), "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE=content")
+    fixes = dict.fromkeys(("texts", "arguments", "results"), "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE=content")
+    never = frozenset({"schemas"})
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return scope.name.startswith("com.anthropic.sdk.")

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project
 from traces.ingest import merge, rollup
+from traces.ingest.agents import limit_agents
 from traces.ingest.columns import Placed, copy_rows, row
 from traces.ingest.joins import join_stored
 from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
@@ -41,6 +42,7 @@ def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     Raises django.db.OperationalError when the database is away. A deadlock or a serialisation failure is tried again,
     three times, invisibly. Costs about ten statements, whatever the number of spans.
     """
+    batch.spans = limit_agents(project.pk, batch.traces.values(), batch.spans)
     for attempt in range(RETRIES + 1):
         try:
             with transaction.atomic():

@@ -28,6 +28,8 @@ STREAMS = re.compile(r"/stream|/stream/.*")
 THREADS = 16
 SWITCH_S = 0.0005  # a thread that computes gives way this soon, to the loop above all
 NO_KEY = "Unauthorized", "Send an API key with a body of this size: Authorization: Bearer <key>."
+NOT_READY = "Service Unavailable", "The database did not answer in time."
+READY_MAX_S = 2.0
 JSON, PROBLEM = b"application/json", b"application/problem+json"
 # One byte more than any room takes: the room sees that it is too much, and says so in its own format.
 BODY_MAX_BYTES = 32 * 1024 * 1024 + 1
@@ -60,6 +62,7 @@ class Door:
         self.pages = pages
         self.streams = streams
         self.held_bytes = 0
+        self.probe: asyncio.Task[list[Message]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -72,9 +75,29 @@ class Door:
             elif STREAMS.fullmatch(scope["path"]):
                 await self.streams(scope, receive, send)
             elif scope["path"] == "/readyz":
-                await self._page(from_here(scope), receive, send)
+                await self._ready(from_here(scope), receive, send)
             else:
                 await self._page(scope, receive, send)
+
+    async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer in time also while a database that hangs holds every thread: all who ask wait for one answer."""
+        if self.probe is None or self.probe.done():
+            self.probe = asyncio.create_task(self._asked(scope, receive))
+        done, _ = await asyncio.wait({self.probe}, timeout=READY_MAX_S)
+        if not done:
+            await _refuse(RefusedError(503, *NOT_READY), Patient(send))
+            return
+        for message in self.probe.result():
+            await send(message)
+
+    async def _asked(self, scope: Scope, receive: Receive) -> list[Message]:
+        said: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            said.append(message)
+
+        await self._page(scope, receive, keep)
+        return said
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()

@@ -163,6 +163,42 @@ def test_the_server_is_told_that_it_may_start_and_stop() -> None:
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
+def test_a_probe_is_answered_while_every_thread_hangs_and_all_who_ask_share_one(monkeypatch):
+    monkeypatch.setattr(asgi, "READY_MAX_S", 0.05)
+    asked: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await goes_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def probe(door: Door) -> int:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return part(b"")
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await door({"type": "http", "path": "/readyz", "method": "GET", "headers": []}, receive, send)
+        assert len(sent) == 2
+        return int(sent[0]["status"])
+
+    async def scenario() -> None:
+        door = Door(pages=pages, streams=pages)
+        assert await asyncio.gather(*(probe(door) for _ in range(5))) == [503] * 5
+        assert asked == ["/readyz"]
+        goes_on.set()
+        assert await probe(door) == 200
+        assert await probe(door) == 200
+        assert len(asked) == 2, "the answer is of now"
+
+    asyncio.run(scenario())
+
+
 def test_a_server_that_up_starts_early_serves_only_once_the_database_is_prepared(tmp_path, monkeypatch):
     mark = tmp_path / "prepared"
     monkeypatch.setenv("AGENTOPS_WAIT_FOR", str(mark))

@@ -9,7 +9,7 @@ import pytest
 from tests.instance import Instance
 from tests.prepared import prepared_instance
 
-DEFAULT_ROUNDS = 3
+DEFAULT_ROUNDS = 2
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", DEFAULT_ROUNDS))
 FIRST_SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**6)))
 

@@ -23,7 +23,7 @@ from tests.instance import CHECKOUT, Instance, clean_environment
 pytestmark = pytest.mark.crash
 
 SCRIPT = CHECKOUT / "docs" / "examples" / "gate_agent.py"
-KILLS = 6  # a round: three rounds by default
+KILLS = 6  # a round: two rounds by default
 WAITERS, APPROVALS, BATCHES = 200, 20, 30
 STATE = """
 SELECT p.id, p.status, a.status, a.arguments FROM approvals_approval p

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.accessible import RULES_OF_COLOUR, sideways, violations
 from tests.builders import make_membership, signed_in
+from tests.traces.api import Api
 from tests.traces.builders import send, step
 from tests.web.test_pages import hostile_steps
 
@@ -77,6 +78,23 @@ def test_no_page_scrolls_sideways(open_page: Open) -> None:
         for width in (1440, 1280, 900, 390):
             page.set_viewport_size({"width": width, "height": 844})
             assert sideways(page) <= 0, (address, width)
+
+
+def test_the_ledger_is_accessible_and_a_batch_is_opened_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page("/ingest/batches", color_scheme="dark")
+    api = Api(page.project)  # type: ignore[attr-defined]
+    api.post([step(1, text="a\0b"), {**step(2), "event_type": "\u202ethought"}, 3])
+    page.reload()
+    page.wait_for_selector("html[data-script] .row-link")
+    assert violations(page) == []
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=must be one of tool_call")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        assert violations(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert sideways(page) <= 0
 
 
 def test_a_hostile_run_is_accessible_inert_and_read_by_keyboard_alone(open_page: Open) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from agentops.runtime.sandbox import stream
+
 TOOL, ARGUMENTS = "get_weather", {"city": "Oslo"}
 ASKS, SAYS = "Let me check.", "It is 7C and raining in Oslo."
 # Of each request: what went in, how much of it was read from a cache and written to one, and what came out.
@@ -47,6 +49,32 @@ def chat_completion(body: Body) -> Body:
             "prompt_tokens_details": {"cached_tokens": READ},
         },
     }
+
+
+def chat_chunks(whole: Body) -> Iterator[bytes]:
+    """Yield the answer of Chat Completions in parts: a text, a call in two, why it ended, the usage."""
+    choice, shared = (
+        whole["choices"][0],
+        {"id": whole["id"], "object": "chat.completion.chunk", "model": whole["model"]},
+    )
+    deltas: list[Body] = [{"role": "assistant", "content": choice["message"]["content"]}]
+    for call in choice["message"].get("tool_calls", []):
+        function = call["function"]
+        begun = {**call, "index": 0, "function": {**function, "arguments": ""}}
+        deltas += [
+            {"tool_calls": [begun]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": function["arguments"]}}]},
+        ]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]})
+    for one in choices:
+        yield _line({**shared, "created": whole["created"], "choices": [one]})
+    yield _line({**shared, "created": whole["created"], "choices": [], "usage": whole["usage"]})
+    yield b"data: [DONE]\n\n"
+
+
+def _line(event: Body) -> bytes:
+    return f"data: {json.dumps(event)}\n\n".encode()
 
 
 def response(body: Body) -> Body:
@@ -107,25 +135,32 @@ def message(body: Body) -> Body:
     }
 
 
+def message_events(whole: Body) -> Iterator[bytes]:
+    return map(stream.encoded, stream.events(whole))
+
+
 def _id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(12)}"
 
 
 APIS = {"/v1/chat/completions": chat_completion, "/v1/responses": response, "/v1/messages": message}
+STREAMS = {"/v1/chat/completions": chat_chunks, "/v1/messages": message_events}
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        sent = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        api = APIS.get(self.path.partition("?")[0])
-        status, answer = (
-            (404, {"error": {"message": f"nothing is at {self.path}"}}) if api is None else (200, api(json.loads(sent)))
-        )
-        data = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        sent = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        path = self.path.partition("?")[0]
+        if path not in APIS:
+            self.send_error(404)
+            return
+        kind, data = "application/json", json.dumps(whole := APIS[path](sent)).encode()
+        if sent.get("stream"):
+            kind, data = "text/event-stream", b"".join(STREAMS[path](whole))
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -65,6 +65,17 @@ def test_a_client_that_is_connected_as_the_guide_says_tells_the_whole_run_once(c
     assert [[tool["name"] for tool in tools or []] for tools in offered] == [[TOOL] if client.tells_tools else []] * 2
 
 
+@pytest.mark.parametrize("heading", [heading for heading, client in CLIENTS.items() if client.runs is APART])
+def test_answers_that_are_read_as_they_are_written_are_told_the_same(connect: Connect, heading: str) -> None:
+    client = CLIENTS[heading]
+    told = connect(sections()[heading], f"{client.app}_streamed")
+    assert tuple(steps(one) for one in told) == client.runs
+    sums = [sum(one.trace[field] for one in told) for field in ("input_tokens", "cached_tokens")]
+    assert sums == [2 * INPUT, 2 * READ]
+    # OpenLLMetry adds the token that the first event of Anthropic's stream counts to those of the last, which hold it.
+    assert sum(one.trace["output_tokens"] for one in told) in {2 * OUTPUT, 2 * OUTPUT + 2}
+
+
 @pytest.mark.parametrize("heading", ["LangGraph, by OpenInference", "Anthropic SDK, by OpenLLMetry"])
 def test_a_client_that_sends_each_span_alone_tells_the_same(connect: Connect, heading: str) -> None:
     client = CLIENTS[heading]

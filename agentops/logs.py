@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import sys
 from http import HTTPStatus
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from agentops.redaction.redactor import Redactor
+
 SECRET_NAMES = re.compile(r"(?i)authorization|cookie|password|secret|token$|api_?key")
 # Our own keys and one-time links, wherever they stand.
 SECRET_VALUES = re.compile(r"aop_[a-z]{1,10}_[0-9A-Za-z_]+|(?<=/link/)[\w-]{20,}")
 HIDDEN = "[hidden]"
+_KEY = secrets.token_bytes(16)  # of the marks that stand for secrets of others
 # Asked every few seconds by whoever watches us.
 PROBES = ("GET /livez", "GET /readyz")
 
@@ -23,7 +27,9 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def _without_secrets(value: Any) -> Any:
-    return SECRET_VALUES.sub(HIDDEN, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return Redactor(_KEY).text(SECRET_VALUES.sub(HIDDEN, value))
+    return Redactor(_KEY).value(value) if isinstance(value, dict | list) else value
 
 
 def drop_query(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "agentops.accounts",
     "agentops.audit",
     "agentops.jobs",
+    "agentops.redaction",
     "agentops.notify",
     "agentops.runtime.apps.RuntimeConfig",
     "agentops.runtime.desk",

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("agentops.accounts.urls")),
     path("", include("agentops.console.urls")),
     path("", include("agentops.notify.urls")),
+    path("", include("agentops.redaction.urls")),
     path("", include("traces.alerts.urls")),
     path("", include("approvals.urls")),
     path("", include("agentops.runtime.urls")),

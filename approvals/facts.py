@@ -1,5 +1,6 @@
 """Gate facts: what the gate decided on an action, written where the trace's readers find it."""
 
+from agentops.redaction.services import redactor_of
 from approvals.models import Approval
 from traces.ingest.step import arguments_hash
 from traces.models import GateFact
@@ -10,12 +11,13 @@ def write(approval: Approval) -> None:
     action, at = approval.action, approval.decided_at
     if at is None:
         raise ValueError("nothing is decided")
+    arguments = redactor_of(approval.project_id).value(action.parsed_arguments)  # as the step's hash is made
     GateFact.objects.create(
         project_id=approval.project_id,
         trace_id=action.trace_id,
         approval_id=approval.pk,
         tool_name=action.tool_name,
-        input_hash=arguments_hash(action.parsed_arguments),
+        input_hash=arguments_hash(arguments),
         digest=approval.digest,
         decision=approval.status,
         decided_at=at,

@@ -43,6 +43,7 @@ PAGES = {
     "run": "/runs/{run}",
     "run-new": "/runs/new?scenario=refund",
     "run-cancel": "/runs/{run}/cancel",
+    "redaction": "/settings/redaction",
     "keys": "/settings/keys",
     "members": "/settings/members",
     "audit": "/settings/audit",

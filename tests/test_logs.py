@@ -53,6 +53,16 @@ def test_keys_links_and_what_is_called_a_secret_are_hidden(say: Say) -> None:
         assert secret not in line
 
 
+def test_secrets_that_others_sent_are_hidden_in_texts_and_tracebacks(say: Say) -> None:
+    secret = "sk-ant-api03-" + "aB3" * 20
+    try:
+        raise ValueError(f"no answer for {secret}")
+    except ValueError:
+        line = say(f"failed with {secret}", facts={"sent": [secret]}, exc_info=True)
+    assert secret not in line
+    assert line.count("[redacted:anthropic_key:") == 3
+
+
 def test_a_traceback_is_there_and_cannot_pass_for_a_line_of_ours(say: Say) -> None:
     try:
         raise ValueError("first\n2026-01-01 forged")

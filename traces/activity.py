@@ -10,6 +10,12 @@ from django.db.models import Count, F, Q, Sum, Value
 from agentops.accounts.models import Project
 from traces.models import IngestBatch, Trace
 
+_OF_ALL_KINDS = models.Func(
+    F("redacted"),
+    template="(SELECT coalesce(sum(n::integer), 0) FROM jsonb_each_text(%(expressions)s) AS counted (kind, n))",
+    output_field=models.IntegerField(),
+)
+
 
 def facets(project: Project, since: datetime) -> dict[str, int]:
     """Return how many traces since a moment are in each state. One query."""
@@ -41,7 +47,7 @@ def last_batch(project: Project) -> IngestBatch | None:
 
 
 FATES = {"received": "received", "accepted": "accepted", "duplicates": "duplicates", "repaired": "repaired",
-         "ignored": "ignored", "rejected": "rejected_count"}  # fmt: skip
+         "ignored": "ignored", "rejected": "rejected_count", "redacted": _OF_ALL_KINDS}  # fmt: skip
 
 
 def ledger(project: Project, since: datetime) -> dict[str, int]:

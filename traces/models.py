@@ -185,8 +185,7 @@ class Span(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     received_at = models.DateTimeField()
-    # The place in the order of commits within the trace, given anew when a merge adds something: what a reader that
-    # stopped at n has not seen is arrival >= n, whatever the clocks say.
+    # The place in the order of commits within the trace, anew when a merge adds something; what comes later is greater.
     arrival = models.IntegerField()
     is_error = models.BooleanField(null=True)
     revised = models.BooleanField(default=False)  # sent again with something that contradicts what is stored
@@ -238,6 +237,7 @@ class IngestBatch(models.Model):
     rejected = models.JSONField()  # [{"index", "errors": [{"pointer", "detail"}]}], the first MAX_REASONS
     traces = ArrayField(models.UUIDField())
     is_indexed = models.BooleanField(default=False, db_default=False)  # search knows its words
+    redacted = models.JSONField(default=dict, db_default={})  # secrets that were taken out, each once, by kind
     MAX_REASONS: ClassVar[int] = 100
     objects = ProjectScopedQuerySet.as_manager()
 

@@ -48,6 +48,7 @@ ITEMS = (
     Item("Set up", "Ingest", "traces:ingest", "link", also=("start",)),
     Item("Set up", "Policies", "approvals:policies", "shield-check"),
     Item("Set up", "Channels", "notify:channels", "webhook"),
+    Item("Set up", "Redaction", "redaction:rules", "lock", roles=ADMIN),
     Item("Set up", "Members and keys", "accounts:members", "users", roles=ADMIN, also=("accounts:keys",)),
     Item("Set up", "Audit", "audit", "scroll-text", roles=ADMIN),
 )

@@ -62,7 +62,7 @@ def test_a_run_comes_in_before_the_eyes_of_who_signed_in_by_the_link(
 
 
 PAGES = ["/", "/start", "/traces", "/sessions", "/feed", "/components"]
-PAGES += [f"/settings/{page}" for page in ("channels", "channels/add", "members", "keys", "audit")]
+PAGES += [f"/settings/{page}" for page in ("channels", "channels/add", "redaction", "members", "keys", "audit")]
 
 
 def test_every_page_is_accessible_in_both_themes_and_widths(visit: Visit) -> None:

@@ -6,6 +6,7 @@ from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
 from agentops.console.unbuilt import UNBUILT, Unbuilt
 from agentops.notify.models import FeedItem
+from agentops.redaction.models import RedactionRule
 from agentops.runtime.services import start_run
 from approvals import services
 from approvals.models import Approval
@@ -37,6 +38,10 @@ def a_link(project: Project) -> dict[str, object]:
 
 def a_channel(project: Project) -> dict[str, object]:
     return {"pk": make_channel(project, "https://127.0.0.1/").pk}
+
+
+def a_rule(project: Project) -> dict[str, object]:
+    return {"pk": RedactionRule.objects.get_or_create(project=project, name="a_rule", defaults={"pattern": "x+"})[0].pk}
 
 
 def a_feed_item(project: Project) -> dict[str, object]:
@@ -99,6 +104,8 @@ NEW_KEY = {"name": "ci", "scopes": ["ingest"], "expires": "30"}
 
 NEW_CHANNEL = {"name": "hooks", "url": "https://hooks.example.com/"}
 
+NEW_RULE = {"name": "employee_id", "pattern": r"EMP-\d+"}
+
 A_PROPOSAL = {"tool_name": "issue_refund", "arguments": {"order_id": 1001}}
 A_VERDICT = {"verdict": "true_positive", "note": "It was."}
 A_SILENCE = {"hours": "8", "reason": "It is known."}
@@ -154,6 +161,9 @@ MATRIX: dict[str, Route] = {
     "/settings/channels/<uuid:pk>/resume": page("manage_channels", ok={"POST": 302}, objects=a_channel),
     "/settings/channels/<uuid:pk>/secret": page("manage_channels", ok={"POST": 200}, objects=a_channel),
     "/settings/channels/<uuid:pk>/delete": page("manage_channels", ok={"GET": 200, "POST": 302}, objects=a_channel),
+    # redaction
+    "/settings/redaction": page("manage_redaction", ok={"GET": 200, "POST": 302}, data=NEW_RULE),
+    "/settings/redaction/<uuid:pk>/remove": page("manage_redaction", ok={"GET": 200, "POST": 302}, objects=a_rule),
     # traces: pages
     "/traces": page(),
     "/traces/<trace:trace_id>": page(objects=a_trace),

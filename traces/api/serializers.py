@@ -190,7 +190,7 @@ class BatchOut(serializers.ModelSerializer[IngestBatch]):
         model = IngestBatch
         fields = [
             "batch_id", "source", "key_name", "received_at", "received", "accepted", "duplicates", "repaired",
-            "ignored", "rejected_count", "rejected", "traces",
+            "ignored", "rejected_count", "rejected", "redacted", "traces",
         ]  # fmt: skip
 
     def get_traces(self, batch: IngestBatch) -> list[str]:

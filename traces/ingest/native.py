@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from agentops.redaction.hint import may_hold_secrets
 from traces.ingest.bulk import TOO_MANY, is_json_too_dense
 from traces.ingest.clean import clean, is_deeper, may_need_cleaning, repair_json
 from traces.ingest.record import Batch, Problem, Rejection
@@ -52,7 +53,9 @@ def read_body(body: bytes, *, now: datetime, ndjson: bool = False) -> Batch:
     items = _lines(body) if ndjson else _items(body)
     if len(items) > MAX_ITEMS:
         raise TooLargeError(TOO_MANY_ITEMS)
-    return read_items(items, now=now)
+    batch = read_items(items, now=now)
+    batch.is_innocent = not may_hold_secrets(body)
+    return batch
 
 
 def read_items(items: Iterable[bytes | Raw], *, now: datetime) -> Batch:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import structlog
 
+from agentops.redaction.hint import may_hold_secrets
 from traces.ids import trace_key
 from traces.ingest import otlp_json, otlp_protobuf, preview
 from traces.ingest.bulk import TOO_MANY, is_json_too_dense, is_protobuf_too_dense
@@ -23,7 +24,7 @@ MAX_SPANS = 20_000  # of one request, or log records; as many as steps at the na
 
 def read(signal: str, body: bytes, *, is_json: bool, now: datetime) -> Batch:
     """Return what a request's body holds; a span that is wrong is rejected alone. Raises UnreadableError."""
-    batch = Batch()
+    batch = Batch(is_innocent=not may_hold_secrets(body))
     add_request(batch, signal, body, is_json=is_json, now=now)
     finish(batch)
     return batch

@@ -136,6 +136,8 @@ class Batch(msgspec.Struct, kw_only=True):
     told: list[Told] = []  # calls that messages tell of, before they are joined with the spans
     rejected: list[Rejection] = []
     ignored: int = 0  # taken and not kept: data points, log records that name no trace; they count as accepted
+    is_innocent: bool = False  # one look at the whole request found nothing that could be a secret
+    redacted: dict[str, int] = {}  # secrets that were taken out, each once, by kind
 
     def trace(self, trace: UUID, external_id: str | None) -> TraceRecord:
         return self.traces.setdefault(trace, TraceRecord(trace=trace, external_id=external_id))

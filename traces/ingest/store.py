@@ -17,6 +17,7 @@ from traces.ingest.agents import limit_agents
 from traces.ingest.columns import Placed, copy_rows, row
 from traces.ingest.joins import join_stored
 from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
+from traces.ingest.redact import redact
 from traces.ingest.upsert import TraceRow, upsert_sessions, upsert_toolsets, upsert_traces
 from traces.models import DetectJob, IngestBatch
 from traces.signals import stored
@@ -37,11 +38,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
-    """Commit a batch and return its receipt; when this returns, the batch is durable.
+    """Commit a batch, without its secrets, and return its receipt; when this returns, the batch is durable.
 
     Raises django.db.OperationalError when the database is away. A deadlock or a serialisation failure is tried again,
     three times, invisibly. Costs about ten statements, whatever the number of spans.
     """
+    batch = redact(project, batch)
     batch.spans = limit_agents(project.pk, batch.traces.values(), batch.spans)
     for attempt in range(RETRIES + 1):
         try:
@@ -173,6 +175,7 @@ def _enter_in_ledger(project: Project, batch: Batch, origin: Origin, receipt: Re
         rejected_count=len(batch.rejected),
         rejected=msgspec.to_builtins(batch.rejected[: IngestBatch.MAX_REASONS]),
         traces=receipt.traces,
+        redacted=batch.redacted,
     )
 
 

@@ -22,6 +22,7 @@ _ASSIGNED = re2.compile(
     r"(?:\\+[\"']([^\"'\\]*)|\"((?:[^\"\\\n]|\\[^\n])*)|'((?:[^'\\\n]|\\[^\n])*)|([^\s\"'\\,;&<>(){}\[\]|`]+))".encode()
 )
 _CODE = re2.compile(rf"(?i)[a-z_]+(?:\.[a-z_]\w*)+|[a-z_]*(?:{ENDS})|\$.*|-.*".encode())
+SHORT, MOST_KNOWN = 64, 10_000  # texts that come again and again: keys, names; and how many are remembered
 _LEAST = 5  # characters of a value that is neither quoted nor joined to its name
 _BARE = 6  # the group of such a value
 
@@ -36,6 +37,7 @@ class Redactor:
         self._key = key
         self._rules = rules or Rules()
         self._budget = Budget()
+        self._known: dict[str, str] = {}
         self._marks: set[tuple[str, str]] = set()
 
     @property
@@ -55,6 +57,13 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text without its secrets; one that is JSON is read as such. Linear in its length."""
+        if len(text) > SHORT:
+            return self._text(text)
+        if text not in self._known and len(self._known) < MOST_KNOWN:
+            self._known[text] = self._text(text)
+        return self._known.get(text) or self._text(text)
+
+    def _text(self, text: str) -> str:
         if not self._rules and not hint.may_hold_secrets(text.encode(errors="surrogatepass")):
             return text
         if text.lstrip()[:1] in {"{", "[", '"'}:
@@ -92,7 +101,8 @@ class Redactor:
         if isinstance(value, bool) or value is None:
             return value
         text = str(value)
-        new = self._named(name, text) or self._by_rules(text)
+        about = named(name) if name else None
+        new = self.mark(about.kind, text.encode()) if about and about.must_be == "any" else self._by_rules(text)
         return value if new == text else new
 
     def _named(self, name: str, value: str) -> str | None:
@@ -103,11 +113,13 @@ class Redactor:
 
     def _plain(self, text: str) -> str:
         raw = text.encode(errors="surrogatepass")
-        if hint.IN_BASE64.search(raw):
-            raw = self._replaced(raw, shapes.find_in_base64(raw))
-        raw = self._replaced(raw, shapes.find(raw))
-        raw = self._replaced(raw, _assigned(raw))
-        return self._by_rules(raw.decode(errors="surrogatepass"))
+        if hint.may_hold_secrets(raw):
+            if hint.IN_BASE64.search(raw):
+                raw = self._replaced(raw, shapes.find_in_base64(raw))
+            raw = self._replaced(raw, shapes.find(raw))
+            raw = self._replaced(raw, _assigned(raw))
+            text = raw.decode(errors="surrogatepass")
+        return self._by_rules(text)
 
     def _by_rules(self, text: str) -> str:
         return self._budget.spend(self._rules, text, self.mark) if self._rules else text

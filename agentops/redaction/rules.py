@@ -47,12 +47,15 @@ class Rules:
 
     def __init__(self, rules: Sequence[tuple[str, str]] = ()) -> None:
         self._rules = [(name, compiled_rule(pattern)) for name, pattern in rules]
+        self._any = re2.compile("|".join(f"(?:{pattern})" for _, pattern in rules).encode())
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def replaced(self, text: str, mark: Mark) -> str:
         """Return a text in which everything that a rule matches is a mark; marks that are there stay."""
+        if not self._any.search(text.encode(errors="surrogatepass")):
+            return text
         for name, rule in self._rules:
             if rule.search(text):
                 text = _outside_marks(text, partial(_marked, name=name, rule=rule, mark=mark))

@@ -63,7 +63,15 @@ def test_a_value_that_a_text_gives_to_a_secret_name_is_one(text: str, secret: st
 
 def test_nothing_else_is_taken_out() -> None:
     assert [text for text in INNOCENT if redacted(text) != text] == []
-    usage = {"input_tokens": 812, "gen_ai.usage.output_tokens": 5, "session_id": "s-12345", "primary_key": "k1"}
+    usage = {
+        "input_tokens": 812,
+        "cookies": 3,
+        "credentials": 2,
+        "token": 5,
+        "gen_ai.usage.output_tokens": 5,
+        "session_id": "s-12345",
+        "primary_key": "k1",
+    }
     assert redacted(usage) == usage
 
 

@@ -141,6 +141,28 @@ def test_no_secret_of_spans_is_stored(project: Project, kind: str) -> None:
     assert not Span.objects.filter(revised=True).exists()
 
 
+def test_no_secret_of_log_records_is_stored(project: Project) -> None:
+    exporter = otlp.Exporter(project)
+    records = []
+    for number, secret in enumerate(SHAPED.values(), 1):
+        said = f"the key is {secret} and no other"
+        about = {"session.id": "s-1", "event.name": "api_error", "error": said, "nested": {secret: [said]}}
+        records.append(otlp.log(number, about, body=otlp.value({"text": said}), spanId=f"{number:016x}"))
+    body = otlp.logs(*records)
+    for raw, kind in ((json.dumps(body).encode(), otlp.JSON), (otlp.protobuf(body), otlp.PROTOBUF)):
+        assert exporter.post(raw, kind, "/v1/logs").status_code == 200
+    assert exporter.spans()
+    assert not leaks(dump())
+
+
+def test_a_secret_deep_within_what_is_nested_costs_no_step(project: Project) -> None:
+    deep: Any = "[" * 900 + '"password=hunter2"' + "]" * 900
+    for _ in range(190):
+        deep = [deep]
+    assert Api(project).post([step(1, metadata={"a": deep}), step(2)]).json()["accepted"] == 2
+    assert "hunter2" not in dump()
+
+
 def test_no_secret_of_a_file_or_of_our_own_agent_is_stored(project: Project, tmp_path: Path) -> None:
     secret = SHAPED["openai_key"]
     run = {"trajectory_id": secret, "steps": [everywhere(secret) | {"step_number": n} for n in (1, 2)]}

@@ -43,7 +43,7 @@ def _missing(project: Project, batch: Batch) -> str:
         return ""
     name = dialects.most_common(1)[0][0]
     dialect = next((one for one in all_dialects() if one.name == name), None)
-    never, fixes = (dialect.never, dialect.fixes) if dialect else ((), {})
+    never, fixes = (dialect.never | dialect.beside, dialect.fixes) if dialect else ((), {})
     tally = _tally(spans, batch.traces)
     missing = [need for need in NEEDS if judge(need, tally, never) is State.MISSING]
     news = [need for need in missing if _is_news(project.pk, name, need.name)]

@@ -63,6 +63,7 @@ class Dialect:
     # The setting or the lines of code that bring what its clients leave out, by the name of a need (ingest/needs.py).
     fixes: ClassVar[dict[str, str]] = {}
     never: ClassVar[frozenset[str]] = frozenset()  # needs that its clients cannot fill, whatever is set
+    beside: ClassVar[frozenset[str]] = frozenset()  # needs that log records fill, which come in other requests
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         raise NotImplementedError

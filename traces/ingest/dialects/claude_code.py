@@ -39,6 +39,7 @@ class ClaudeCode(Dialect):
         "parents": "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA=1",
     }
     never = frozenset({"schemas"})
+    beside = frozenset({"texts"})
 
     def matches(self, scope: Scope, attributes: Attributes) -> bool:
         return scope.name.startswith(SCOPE)

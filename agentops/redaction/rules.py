@@ -38,7 +38,6 @@ def check(pattern: str) -> None:
 def compiled_rule(pattern: str) -> "re2._Regexp":
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = 1 << 20
     return re2.compile(pattern, options)
 
 
@@ -47,14 +46,14 @@ class Rules:
 
     def __init__(self, rules: Sequence[tuple[str, str]] = ()) -> None:
         self._rules = [(name, compiled_rule(pattern)) for name, pattern in rules]
-        self._any = re2.compile("|".join(f"(?:{pattern})" for _, pattern in rules).encode())
+        self._any = compiled_rule("|".join(f"(?:{pattern})" for _, pattern in rules))
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def replaced(self, text: str, mark: Mark) -> str:
         """Return a text in which everything that a rule matches is a mark; marks that are there stay."""
-        if not self._any.search(text.encode(errors="surrogatepass")):
+        if not self._any.search(text):
             return text
         for name, rule in self._rules:
             if rule.search(text):

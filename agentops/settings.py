@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "agentops.runtime.desk",
     "agentops.web",
     "traces",
+    "traces.threads.apps.ThreadsConfig",
     "traces.search.apps.SearchConfig",
     "traces.detectors.apps.DetectorsConfig",
     "traces.alerts.apps.AlertsConfig",

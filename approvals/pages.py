@@ -17,6 +17,7 @@ from approvals.models import Action, Approval, Status
 from traces.detectors.models import Finding
 from traces.models import Trace
 from traces.queries import Step, last_steps
+from traces.threads.models import kept_as
 
 STEPS = 8  # of the run before the action
 NAMES = 3
@@ -172,7 +173,7 @@ def _run(approval: Approval) -> Run | None:
     action = approval.action
     if action.trace_id is None:
         return None
-    trace = Trace.objects.of(approval.project_id).filter(trace_id=action.trace_id).first()
+    trace = Trace.objects.of(approval.project_id).filter(trace_id=kept_as(approval.project_id, action.trace_id)).first()
     if trace is None:
         return None
     steps = last_steps(trace, STEPS + 1, until=approval.decided_at)

@@ -15,6 +15,7 @@ from approvals.digest import ArgumentsError, canonical, check_readable, digest_o
 from approvals.models import Action, Approval, Mode, Policy, Status, Tier, approval_of_call
 from approvals.news import announce, database_now
 from traces.models import Trace
+from traces.threads.models import kept_as
 
 SHORTEST_TO_DECIDE_S = 1
 LONGEST_TO_DECIDE_S = 7 * 24 * 3_600
@@ -144,7 +145,8 @@ def _denial(approval: Approval) -> str:
 
 
 def _is_stopped(project_id: UUID, trace_id: UUID) -> bool:
-    return Trace.objects.of(project_id).filter(trace_id=trace_id, stopped_at__isnull=False).exists()
+    rows = Trace.objects.of(project_id).filter(trace_id=kept_as(project_id, trace_id))
+    return rows.filter(stopped_at__isnull=False).exists()
 
 
 def _tell(approval: Approval) -> None:

@@ -16,6 +16,7 @@ from django.urls import reverse
 from agentops.accounts.models import Project
 from traces.ids import trace_key
 from traces.models import IngestBatch, Session, Span, Trace
+from traces.threads.models import kept_as, with_parts
 
 # Everything a row of a list or a tree shows; no body, whatever its size.
 SLIM = (
@@ -64,14 +65,17 @@ def traces(project: Project, filters: TraceFilters = TraceFilters()) -> QuerySet
 
 def trace_by_id(project: Project, text: str) -> Trace | None:
     """Return the trace whose id of the wire or sender's own string this is. One query, none for an empty text."""
-    return Trace.objects.of(project).filter(trace_id=trace_key(text)[0]).first() if text else None
+    return Trace.objects.of(project).filter(trace_id=kept_as(project, trace_key(text)[0])).first() if text else None
 
 
 def trace_or_404(project: Project, address: str) -> Trace:
-    """Return a trace by the id of the wire or the sender's own string. One query. Raises Http404."""
-    key, _ = trace_key(address)
+    """Return a trace by the id of the wire or the sender's own string. One query. Raises Http404.
+
+    What was one call of a thread leads to the trace that keeps it.
+    """
+    rows = with_parts(Trace.objects.of(project).select_related("session"))
     try:
-        return Trace.objects.of(project).select_related("session").get(trace_id=key)
+        return rows.get(trace_id=kept_as(project, trace_key(address)[0]))
     except Trace.DoesNotExist:
         raise Http404("Nothing is here.") from None
 

@@ -11,6 +11,7 @@ AT_ONCE = 5_000  # rows removed by one statement, so that no lock is held for lo
 
 _REMOVE = {
     "traces_trace": "trace_day < %s",
+    "threads_part": "received_at < %s",
     "traces_ingestbatch": "received_at < %s",
     "traces_session": "received_at < %s AND NOT EXISTS (SELECT FROM traces_trace t WHERE t.session_id = r.id)",
 }

@@ -19,6 +19,7 @@ from agentops.web.pages import is_part_wanted, render_page
 from traces import activity, queries
 from traces.alerts import evidence
 from traces.alerts import queries as alert_queries
+from traces.ids import trace_key
 from traces.ingest.report import report
 from traces.models import IngestBatch, Session, Trace, TraceStatus
 from traces.queries import TraceFilters
@@ -108,6 +109,9 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
     own header: the rows of a window, or the detail of a step.
     """
     trace = queries.trace_or_404(request.project, trace_id)
+    if trace.trace_id != trace_key(trace_id)[0]:  # one call of a thread
+        query = request.META["QUERY_STRING"]
+        return redirect(f"{trace.get_absolute_url()}?{query}" if query else trace)
     chosen = queries.step_or_404(trace, request.GET["step"]) if request.GET.get("step") else None
     if chosen and is_part_wanted(request):
         return render_page(request, "traces/trace.html", {"trace": trace, "chosen": chosen}, partial="detail")

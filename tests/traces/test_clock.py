@@ -1,6 +1,7 @@
 """What the clock does to traces: closes the quiet ones, makes partitions ahead, removes what is too old."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -12,6 +13,7 @@ from traces.closing import close_quiet_traces
 from traces.models import DetectJob, IngestBatch, Session, Span, Trace
 from traces.partitions import ensure_partitions, partition_name
 from traces.retention import remove_old
+from traces.threads.models import Part
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +81,10 @@ def test_what_is_too_old_is_removed_whole(settings: object) -> None:
     Session.objects.filter(session_id="old").update(received_at=old)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE traces_span SET trace_day = t.trace_day FROM traces_trace t WHERE t.id = trace_ref_id")
+    for trace, received_at in enumerate((old, datetime.now(UTC)), 1):
+        Part.objects.create(project=project, trace_id=UUID(int=trace), thread=UUID(int=1), received_at=received_at)
     remove_old()
+    assert Part.objects.get().trace_id == UUID(int=2)
     assert Trace.objects.get().external_trace_id == "new"
     assert Session.objects.get().session_id == "new"
     assert (Span.objects.count(), DetectJob.objects.count(), IngestBatch.objects.count()) == (1, 1, 1)

@@ -60,8 +60,8 @@ RUNS: dict[str, list[list[tuple[Any, ...]]]] = {
     "pydantic-ai-logfire": [[ASKS, DONE, SAYS]],
     "langgraph": [[ASKS, DONE, SAYS]],
     "openinference-openai": [[("model_response", None), CALL], [SAYS]],
-    "openinference-anthropic": [[ASKS, DONE], [SAYS]] * 2,
-    "openllmetry-anthropic": [[ASKS, DONE], [SAYS]] * 2,
+    "openinference-anthropic": [[ASKS, DONE, SAYS] * 2],
+    "openllmetry-anthropic": [[ASKS, DONE, SAYS]] * 2,
     "traceloop-sdk": [[DIRECT, ASKS, DONE, SAYS]],
     "claude-code": [
         [

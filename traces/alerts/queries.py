@@ -16,6 +16,7 @@ from traces.alerts.models import RANK, Alert, AlertFinding, AlertState
 from traces.detectors.models import Finding
 from traces.ids import trace_key
 from traces.models import Trace
+from traces.threads.models import kept_as
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def alerts(project: Project, filters: AlertFilters = AlertFilters()) -> QuerySet
         rows = rows.filter(pattern=filters.pattern)
     if filters.trace:
         of_trace = AlertFinding.objects.filter(
-            alert=OuterRef("pk"), finding__trace__trace_id=trace_key(filters.trace)[0]
+            alert=OuterRef("pk"), finding__trace__trace_id=kept_as(project, trace_key(filters.trace)[0])
         )
         rows = rows.filter(Exists(of_trace))
     return rows
@@ -110,7 +111,7 @@ def with_people(rows: QuerySet[Alert]) -> QuerySet[Alert]:
 def findings(project: Project, trace: str = "") -> QuerySet[Finding]:
     """Return the findings of a project, or of one of its traces, for a keyset page. One query."""
     rows = Finding.objects.of(project).select_related("trace")
-    return rows.filter(trace__trace_id=trace_key(trace)[0]) if trace else rows
+    return rows.filter(trace__trace_id=kept_as(project, trace_key(trace)[0])) if trace else rows
 
 
 def with_pattern(rows: QuerySet[Trace], pattern: str) -> QuerySet[Trace]:

@@ -14,7 +14,7 @@ from traces.ingest.dialects.base import MODEL, TOOL, all_dialects
 from traces.ingest.needs import NEEDS, Need, State, Tally, fix, judge
 from traces.ingest.otlp_record import ECHO
 from traces.ingest.otlp_span import LOGS, METRICS, TRACES
-from traces.ingest.record import Batch, SpanRecord, TraceRecord
+from traces.ingest.record import Batch, SpanRecord
 
 LOOKED_AT = 64  # spans of a batch: what is left out is left out everywhere
 AGAIN_AFTER_S = 3_600.0  # the same is not said again sooner, of one project and dialect by one process
@@ -44,13 +44,13 @@ def _missing(project: Project, batch: Batch) -> str:
     name = dialects.most_common(1)[0][0]
     dialect = next((one for one in all_dialects() if one.name == name), None)
     never, fixes = (dialect.never | dialect.beside, dialect.fixes) if dialect else ((), {})
-    tally = _tally(spans, batch.traces)
+    tally = _tally(spans, batch)
     missing = [need for need in NEEDS if judge(need, tally, never) is State.MISSING]
     news = [need for need in missing if _is_news(project.pk, name, need.name)]
     return _words(name, [(need, fix(need, fixes)) for need in news]) if news else ""
 
 
-def _tally(spans: list[SpanRecord], traces: dict[UUID, TraceRecord]) -> Tally:
+def _tally(spans: list[SpanRecord], batch: Batch) -> Tally:
     """Count what a batch brought. What a root says of its trace is missed only where the root has come.
 
     A client library's own record of a request is left out: another span may tell more of it, in another batch.
@@ -58,10 +58,9 @@ def _tally(spans: list[SpanRecord], traces: dict[UUID, TraceRecord]) -> Tally:
     models = [span for span in spans if span.event_type == MODEL and not (span.call_id or "").startswith(ECHO)]
     tools = [span for span in spans if span.event_type == TOOL]
     own = [span for span in tools if not span.is_told]
-    whole = [about for about in traces.values() if about.root_ended_at is not None]
-    alone = {span.trace for span in spans if span.parent_span_id is None and not span.is_told}
-    calling = {span.trace for span in tools}
-    apart = [about for about in whole if about.trace in alone and (about.session_id or about.trace in calling)]
+    whole = [about for about in batch.traces.values() if about.root_ended_at is not None]
+    calling = {span.trace for span in own} | {told.span.trace for told in batch.told}
+    apart = [about for about in whole if about.is_lone and (about.session_id or about.trace in calling)]
     told = len(tools) - len(own)
     return Tally(
         models=len(models),

@@ -22,6 +22,7 @@ from traces.ingest.record import Call, SpanRecord, Told, content_hash
 from traces.ingest.step import arguments_hash
 
 JUST_BEFORE = timedelta(microseconds=1)
+Place = tuple[UUID | None, str]
 
 
 def said_id(trace: UUID, call_id: str) -> str:
@@ -82,15 +83,15 @@ def settle(spans: list[SpanRecord], told: list[Told]) -> list[SpanRecord]:
     spans = without_echoes(spans)
     if not told:
         return spans
-    own = {(span.trace, bare(span.call_id)): i for i, span in enumerate(spans) if span.event_type == TOOL}
+    own = {_place(span.trace, bare(span.call_id)): i for i, span in enumerate(spans) if span.event_type == TOOL}
     left = []
     for tellings in _by_call(told):
         if all(_is_known(one, spans, own) for one in tellings):
             continue
         call = _joined(tellings)
-        place = own.get((call.trace, bare(call.call_id)))
+        place = own.get(_place(call.trace, bare(call.call_id)))
         if place is None:
-            place = own.get((call.trace, f"{NAMED}{call.tool_name}"))
+            place = own.get(_place(call.trace, f"{NAMED}{call.tool_name}"))
             place = place if place is not None and spans[place].started_at >= call.started_at else None
         if place is None:
             left.append(call)
@@ -100,16 +101,20 @@ def settle(spans: list[SpanRecord], told: list[Told]) -> list[SpanRecord]:
 
 
 def _by_call(told: list[Told]) -> Iterable[list[Told]]:
-    found: dict[tuple[UUID | None, str], list[Told]] = {}
+    found: dict[Place, list[Told]] = {}
     for one in told:
-        key = _key(one.call)
-        found.setdefault((None if is_unique(key) else one.span.trace, key), []).append(one)
+        found.setdefault(_place(one.span.trace, _key(one.call)), []).append(one)
     return found.values()
 
 
-def _is_known(told: Told, spans: list[SpanRecord], own: dict[tuple[UUID, str], int]) -> bool:
+def _place(trace: UUID, call_id: str) -> Place:
+    """Return what a call is told apart by: an id that names one in all traces, else by its trace too."""
+    return None if is_unique(call_id) else trace, call_id
+
+
+def _is_known(told: Told, spans: list[SpanRecord], own: dict[Place, int]) -> bool:
     """Say whether a tool's own span has all that is told, as most do: then no step has to be made of it."""
-    place = own.get((told.span.trace, bare(_key(told.call))))
+    place = own.get(_place(told.span.trace, bare(_key(told.call))))
     if place is None or (told.result is not None and spans[place].output is None):
         return False
     arguments = spans[place].input

@@ -99,8 +99,10 @@ class _Join:
         if own is not None:
             return self._add(own, told)
         for one in said:
-            if one.trace == told.trace:
+            if (one.trace, one.span_id) == told.key:
                 continue
+            if one.trace == told.trace and not (is_unique(key) or told.synthetic_time):
+                continue  # another call of the thread: a counter begins anew in each of its traces
             if one.synthetic_time and not told.synthetic_time:
                 self.gone[one.trace_ref, one.span_id] = one
                 told = join(told, one.record())

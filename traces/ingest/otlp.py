@@ -11,7 +11,7 @@ from traces.ingest import otlp_json, otlp_protobuf, preview
 from traces.ingest.bulk import TOO_MANY, is_json_too_dense, is_protobuf_too_dense
 from traces.ingest.calls import settle, told_calls
 from traces.ingest.clean import MAX_NAME, cut
-from traces.ingest.dialects.base import GATE, Dialect, Reading, dialect_of, parsed
+from traces.ingest.dialects.base import GATE, MODEL, TOOL, Dialect, Reading, dialect_of, parsed
 from traces.ingest.dialects.semconv import remark
 from traces.ingest.otlp_record import is_interrupted, record
 from traces.ingest.otlp_span import LOGS, METRICS, NO_TRACE, TRACES, BadSpanError, TooLargeError, WireSpan
@@ -81,6 +81,7 @@ def add_span(batch: Batch, span: WireSpan, now: datetime) -> None:
         about = batch.traces[span.trace]
         about.name = about.name or made.name or ""
         about.root_ended_at = made.ended_at or about.root_ended_at
+        about.is_lone = made.event_type in {MODEL, TOOL}
 
 
 def add_record(batch: Batch, span: WireSpan, now: datetime) -> None:

@@ -104,6 +104,7 @@ class TraceRecord(msgspec.Struct, kw_only=True):
     status_items: list[str] = []  # said by items that opened or closed the trace without a step
     service: str = ""  # the agent's name until a span says another
     root_ended_at: datetime | None = None  # when the span without a parent ended
+    is_lone: bool = False  # that span is a call itself: the sender gave no span around its run
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from traces.ingest.columns import Placed, copy_rows, row
 from traces.ingest.joins import join_stored
 from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
 from traces.ingest.redact import redact
+from traces.ingest.threads import fold
 from traces.ingest.upsert import TraceRow, upsert_sessions, upsert_toolsets, upsert_traces
 from traces.models import DetectJob, IngestBatch
 from traces.signals import stored
@@ -56,6 +57,7 @@ def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
 
 
 def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
+    batch = fold(project.pk, batch, origin)
     traces = sorted(batch.traces.values(), key=lambda about: about.trace)
     sessions = upsert_sessions(project.pk, traces)
     rows = upsert_traces(project.pk, traces, sessions, origin)

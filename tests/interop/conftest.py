@@ -14,7 +14,7 @@ import pytest
 
 from tests.instance import Instance
 from tests.interop import environment
-from tests.interop.guide import ADDRESS, Section
+from tests.interop.guide import ADDRESS, SESSION, Section
 from tests.interop.model import scripted_model
 
 APPS = Path(__file__).parent / "apps"
@@ -52,7 +52,9 @@ def connect(instance: Instance, model: str, commands: Path, tmp_path: Path) -> C
     def run(section: Section, app: str, **more: str) -> list[Told]:
         program = tmp_path / "program.py"
         program.write_text(f"{section.python}\n{(APPS / f'{app}.py').read_text()}")
-        shell = f"set -eu\n{section.shell.replace(ADDRESS, instance.url)}\nexec python {program}"
+        # A session of its own: lone calls of one session are one run.
+        said = section.shell.replace(ADDRESS, instance.url).replace(SESSION, tmp_path.name)
+        shell = f"set -eu\n{said}\nexec python {program}"
         environ = {
             "PATH": f"{commands}:{os.environ['PATH']}",
             "HOME": str(tmp_path),

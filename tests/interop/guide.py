@@ -8,6 +8,7 @@ from tests.instance import CHECKOUT
 
 GUIDE = CHECKOUT / "docs" / "connect.md"
 ADDRESS = "http://127.0.0.1:8000"  # where the guide says that AgentOps is
+SESSION = "conversation-1"  # what it calls a session
 ANOTHER = re.compile(r"\]\(#([a-z-]+)\)")
 
 

@@ -2,26 +2,24 @@
 
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.instance import CHECKOUT
 from tests.interop.conftest import Connect, Told
-from tests.interop.guide import sections
+from tests.interop.guide import SESSION, sections
 from tests.interop.model import ARGUMENTS, ASKS, INPUT, OUTPUT, READ, SAYS, TOOL
 
 ASK, CALL, SAY = ("model_response", ASKS), ("tool_call", TOOL, ARGUMENTS, "7C rain"), ("model_response", SAYS)
-Runs = tuple[list[tuple[Any, ...]], ...]
-WHOLE: Runs = ([ASK, CALL, SAY],)
-APART: Runs = ([ASK, CALL], [SAY])  # a trace for each request: nothing holds them together but the session
+RUN = [ASK, CALL, SAY]
 
 
 @dataclass(frozen=True)
 class Client:
     app: str
-    runs: Runs = WHOLE
-    session: str | None = "conversation-1"
+    session: str | None = SESSION
     agent: str = "weather_agent"
     tells_tools: bool = True
 
@@ -29,16 +27,16 @@ class Client:
 CLIENTS = {
     "OpenTelemetry": Client("spans"),
     "OpenTelemetry in JSON": Client("spans"),
-    "OpenAI SDK, by OpenInference": Client("chat", APART, agent="weather-agent"),
-    "OpenAI SDK, by OpenLLMetry": Client("chat", APART, agent="weather-agent"),
+    "OpenAI SDK, by OpenInference": Client("chat", agent="weather-agent"),
+    "OpenAI SDK, by OpenLLMetry": Client("chat", agent="weather-agent"),
     "OpenAI Agents SDK, by OpenInference": Client("openai_agents"),
     "OpenAI Agents SDK, by OpenLLMetry": Client("openai_agents"),
     "LangGraph, by OpenInference": Client("graph", session="thread-1"),
     "LangGraph, by LangSmith": Client("graph", session="thread-1"),
     "Pydantic AI": Client("pydantic_agent", session=None),  # an id of its own
     "Langfuse": Client("observed", session="thread-1"),
-    "Anthropic SDK, by OpenLLMetry": Client("messages", APART, agent="weather-agent"),
-    "Anthropic SDK": Client("messages", APART, agent="weather-agent", tells_tools=False),
+    "Anthropic SDK, by OpenLLMetry": Client("messages", agent="weather-agent"),
+    "Anthropic SDK": Client("messages", agent="weather-agent", tells_tools=False),
 }
 
 
@@ -52,24 +50,29 @@ def steps(told: Told) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("heading", CLIENTS)
-def test_a_client_that_is_connected_as_the_guide_says_tells_the_whole_run_once(connect: Connect, heading: str) -> None:
+def test_a_client_that_is_connected_as_the_guide_says_tells_the_whole_run_once(
+    connect: Connect, heading: str, tmp_path: Path
+) -> None:
     client = CLIENTS[heading]
     told = connect(sections()[heading], client.app)
-    assert tuple(steps(one) for one in told) == client.runs
+    assert [steps(one) for one in told] == [RUN]
     sums = [sum(one.trace[field] for one in told) for field in ("input_tokens", "cached_tokens", "output_tokens")]
     assert sums == [2 * INPUT, 2 * READ, 2 * OUTPUT]
     assert {one.trace["agent"] for one in told} == {client.agent}
     sessions = {one.trace["session_id"] for one in told}
-    assert sessions == {client.session} if client.session else None not in sessions
+    assert len(sessions) == 1
+    expected = tmp_path.name if client.session == SESSION else client.session
+    assert sessions == {expected} if expected else None not in sessions
     offered = [step["tools"] for one in told for step in one.steps if step["event_type"] == "model_response"]
     assert [[tool["name"] for tool in tools or []] for tools in offered] == [[TOOL] if client.tells_tools else []] * 2
 
 
-@pytest.mark.parametrize("heading", [heading for heading, client in CLIENTS.items() if client.runs is APART])
+@pytest.mark.parametrize(
+    "heading", [heading for heading, client in CLIENTS.items() if client.app in {"chat", "messages"}]
+)
 def test_answers_that_are_read_as_they_are_written_are_told_the_same(connect: Connect, heading: str) -> None:
-    client = CLIENTS[heading]
-    told = connect(sections()[heading], f"{client.app}_streamed")
-    assert tuple(steps(one) for one in told) == client.runs
+    told = connect(sections()[heading], f"{CLIENTS[heading].app}_streamed")
+    assert [steps(one) for one in told] == [RUN]
     sums = [sum(one.trace[field] for one in told) for field in ("input_tokens", "cached_tokens")]
     assert sums == [2 * INPUT, 2 * READ]
     # OpenLLMetry adds the token that the first event of Anthropic's stream counts to those of the last, which hold it.
@@ -78,10 +81,11 @@ def test_answers_that_are_read_as_they_are_written_are_told_the_same(connect: Co
 
 @pytest.mark.parametrize("heading", ["LangGraph, by OpenInference", "Anthropic SDK, by OpenLLMetry"])
 def test_a_client_that_sends_each_span_alone_tells_the_same(connect: Connect, heading: str) -> None:
-    client = CLIENTS[heading]
-    told = connect(sections()[heading], client.app, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="1", OTEL_BSP_SCHEDULE_DELAY="1")
+    told = connect(
+        sections()[heading], CLIENTS[heading].app, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="1", OTEL_BSP_SCHEDULE_DELAY="1"
+    )
     # A record that stood alone until the same request was told of keeps its trace, without a step.
-    assert tuple(steps(one) for one in told if one.steps) == client.runs
+    assert [steps(one) for one in told if one.steps] == [RUN]
     assert sum(one.trace["input_tokens"] for one in told) == 2 * INPUT
 
 

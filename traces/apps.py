@@ -1,5 +1,6 @@
 """The room of traces: ingest, store, show."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import AppConfig
@@ -16,9 +17,10 @@ class TracesConfig(AppConfig):
 
 
 def _make_partitions(**_: Any) -> None:
-    from django.db import connection
+    from django.db import OperationalError, connection
 
     from traces.partitions import ensure_partitions
 
     if "traces_span" in connection.introspection.table_names():
-        ensure_partitions()
+        with suppress(OperationalError):  # the table is in use: the sweeper makes them
+            ensure_partitions()

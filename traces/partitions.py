@@ -1,12 +1,18 @@
 """Day partitions of the span table: made ahead, dropped when their days have passed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
 AHEAD_DAYS = 7
 LOCK = "traces.partitions"
+# To make or drop a partition, Postgres locks the table whole, and while it waits for that, all who come later wait
+# behind it: behind one long reader nothing would be stored. So we give up, and the clock comes again.
+WAIT = "2s"
 
 
 def partition_name(day: date) -> str:
@@ -16,7 +22,8 @@ def partition_name(day: date) -> str:
 def ensure_partitions(today: date | None = None) -> list[date]:
     """Make the partitions of today and a week ahead where they are missing; return the days that were made.
 
-    A day of which spans are already in the default partition stays there. One query when nothing is missing.
+    A day of which spans are already in the default partition stays there. One query when nothing is missing. Raises
+    OperationalError when the table is in use for two seconds.
     """
     today = today or datetime.now(UTC).date()
     days = [today + timedelta(days=i) for i in range(AHEAD_DAYS + 1)]
@@ -26,11 +33,15 @@ def ensure_partitions(today: date | None = None) -> list[date]:
 
 
 def drop_partitions(before: date) -> list[str]:
-    """Drop the partitions of the days before `before`; return their names. The default partition is kept."""
+    """Drop the partitions of the days before `before`; return their names. The default partition is kept.
+
+    Raises OperationalError when the table is in use for two seconds.
+    """
     old = sorted(name for name in _existing() if name < partition_name(before) and name != "traces_span_default")
+    for name in old:
+        with _briefly_locking() as cursor:
+            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
     with connection.cursor() as cursor:
-        for name in old:
-            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
         cursor.execute("DELETE FROM traces_span_default WHERE trace_day < %s", [before])
     return old
 
@@ -42,7 +53,7 @@ def _existing() -> set[str]:
 
 
 def _make(day: date) -> bool:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with _briefly_locking() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [LOCK])
         cursor.execute("SELECT EXISTS (SELECT FROM traces_span_default WHERE trace_day = %s)", [day])
         if cursor.fetchone() == (True,):
@@ -54,3 +65,10 @@ def _make(day: date) -> bool:
         bounds = sql.Literal(day.isoformat()), sql.Literal((day + timedelta(days=1)).isoformat())
         cursor.execute(statement.format(sql.Identifier(partition_name(day)), *bounds))
         return True
+
+
+@contextmanager
+def _briefly_locking() -> Iterator[CursorWrapper]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [WAIT])
+        yield cursor

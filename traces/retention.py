@@ -13,12 +13,14 @@ _REMOVE = {
     "traces_trace": "trace_day < %s",
     "threads_part": "received_at < %s",
     "traces_ingestbatch": "received_at < %s",
+    "traces_gatefact": "created_at < %s",
     "traces_session": "received_at < %s AND NOT EXISTS (SELECT FROM traces_trace t WHERE t.session_id = r.id)",
 }
 
 
 def remove_old() -> None:
-    """Remove traces received more than AGENTOPS_RETENTION_DAYS ago, whole, with their spans, sessions and ledger."""
+    """Remove traces received more than AGENTOPS_RETENTION_DAYS ago, whole, with their spans, sessions,
+    ledger and what the gate decided."""
     first_kept = datetime.now(UTC).date() - timedelta(days=settings.ENV.agentops_retention_days)
     drop_partitions(before=first_kept)
     for table, condition in _REMOVE.items():

@@ -1,17 +1,19 @@
 """What the clock does to traces: closes the quiet ones, makes partitions ahead, removes what is too old."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
 from tests.builders import make_project
 from tests.traces.builders import send, step
+from traces import partitions
 from traces.closing import close_quiet_traces
 from traces.models import DetectJob, IngestBatch, Session, Span, Trace
-from traces.partitions import ensure_partitions, partition_name
+from traces.partitions import drop_partitions, ensure_partitions, partition_name
 from traces.retention import remove_old
 from traces.threads.models import Part
 
@@ -92,3 +94,32 @@ def test_what_is_too_old_is_removed_whole(settings: object) -> None:
     for ahead in range(8):
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {partition_name(old.date() + timedelta(days=ahead))}")
+
+
+def test_a_step_that_comes_days_later_lies_beside_the_first_and_is_known_again() -> None:
+    project = make_project()
+    send(project, step(1))
+    day = datetime.now(UTC).date() - timedelta(days=2)
+    with connection.cursor() as cursor:  # as if the first had come then
+        cursor.execute("UPDATE traces_trace SET trace_day = %s", [day])
+        cursor.execute("UPDATE traces_span SET trace_day = %s", [day])
+    receipt = send(project, step(1), step(2))
+    assert (receipt.accepted, receipt.duplicates) == (1, 1)
+    assert set(Span.objects.values_list("trace_day", flat=True)) == {day}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lock", [ensure_partitions, drop_partitions], ids=["made", "dropped"])
+def test_a_long_reader_holds_up_no_batch_while_a_partition_is(
+    lock: Callable[[date], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "WAIT", "50ms")
+    project, day = make_project(), datetime(2033, 1, 1, tzinfo=UTC).date()
+    reader = connection.get_new_connection({**connection.get_connection_params()})
+    try:
+        reader.execute("SELECT count(*) FROM traces_span")  # and its transaction goes on
+        with pytest.raises(OperationalError):
+            lock(day)
+        assert send(project, step(1)).accepted == 1
+    finally:
+        reader.close()

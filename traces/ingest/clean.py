@@ -8,6 +8,7 @@ MAX_ATTRIBUTES = 256_000  # characters of the JSON of one span's attributes
 MAX_NAME = 200  # characters of a name that is shown in lists and kept in indexes
 
 REPLACEMENT = "\ufffd"
+_MARKER = re.compile(r"… \[cut: ([\d,]{1,20}) characters\]", re.ASCII)
 
 # A valid pair, or a backslash that escapes something else, is matched first and kept; what is left is a lone half.
 _ESCAPES = re.compile(
@@ -60,7 +61,24 @@ def is_deeper(value: Any, limit: int) -> bool:
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:
-    """Return the text, or its first `limit` characters and a marker with the original size."""
-    if len(text) <= limit:
-        return text
-    return f"{text[:limit]}… [cut: {len(text):,} characters]"
+    """Return the text, or its first `limit` characters and a marker with the original size.
+
+    What was cut before, as an export holds it, stays as it is.
+    """
+    return f"{text[:limit]}… [cut: {len(text):,} characters]" if is_long(text, limit) else text
+
+
+def is_long(text: str, limit: int = MAX_TEXT) -> bool:
+    """Say whether a text has to be cut."""
+    return len(text) > limit and not is_cut(text, limit)
+
+
+def is_cut(text: str, limit: int = MAX_TEXT) -> bool:
+    """Say whether a text was cut before."""
+    return len(text) > limit and _MARKER.fullmatch(text, limit) is not None
+
+
+def whole_size(text: str, limit: int = MAX_TEXT) -> int:
+    """Return how many characters a text had before it was cut."""
+    marker = _MARKER.fullmatch(text, limit) if len(text) > limit else None
+    return int(marker[1].replace(",", "")) if marker else len(text)

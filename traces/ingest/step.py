@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from traces.ids import span_key, trace_key
 from traces.ingest import preview
-from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
+from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut, is_cut, is_long, whole_size
 from traces.ingest.record import (
     Batch,
     SpanRecord,
@@ -22,7 +22,7 @@ from traces.ingest.record import (
 
 Identity = Annotated[str, Meta(min_length=1, max_length=200)]
 Count = Annotated[int, Meta(ge=0, le=2_147_483_647)]
-Milliseconds = Annotated[float, Meta(ge=0, le=31_622_400_000)]  # a year
+Milliseconds = Annotated[float, Meta(ge=0, le=3_155_760_000_000)]  # a century
 Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
@@ -109,10 +109,9 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
     if number is None or timestamp is None:
         raise ValueError("a step has a number and a time; the door checks it")
     started_at, original = sane_time(timestamp, now)
-    output = _json_text(step.tool_output)
-    arguments = _json_text(step.tool_input)
+    output, arguments = _body(step.tool_output), _body(step.tool_input)
     attributes = _attributes(step.metadata)
-    is_cut = _is_long(step, arguments, output) or (attributes is not None and attributes is not step.metadata)
+    is_shorter = (arguments.is_cut, output.is_cut, _is_long(step), bool(attributes) and attributes is not step.metadata)
     return SpanRecord(
         trace=trace,
         span_id=step.span_id or span_key(trace, number),
@@ -128,22 +127,22 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
         started_at=started_at,
         ended_at=None if step.duration_ms is None else started_at + timedelta(milliseconds=step.duration_ms),
         is_error=step.is_error,
-        repaired=repaired or original is not None or is_cut,
+        repaired=repaired or original is not None or any(is_shorter),
         synthetic_time=synthetic,
         input_tokens=step.input_tokens,
         output_tokens=step.output_tokens,
         cached_tokens=step.cached_tokens,
         context_tokens=step.context_token_count,
         cost_usd=None if step.cost_usd is None else Decimal(repr(step.cost_usd)),
-        input_hash=None if arguments is None else arguments_hash(step.tool_input),
-        output_hash=None if output is None else content_hash(output.encode()),
-        output_size=None if output is None else len(output),
+        input_hash=_arguments_hash(step.tool_input, arguments),
+        output_hash=None if output.text is None else content_hash(output.text.encode()),
+        output_size=output.size,
         toolset=_toolset(step.tools),
         original_timestamp=original,
         input_preview=preview.of_arguments(step.tool_input),
         output_preview=preview.of_result(step.tool_output) or preview.of_text(step.text or step.error),
-        input=_body(arguments),
-        output=_body(output),
+        input=arguments.text,
+        output=output.text,
         text=None if step.text is None else cut(step.text),
         thinking=None if step.model_thinking is None else cut(step.model_thinking),
         error=None if step.error is None else cut(step.error),
@@ -171,31 +170,49 @@ def _name(value: str | None) -> str | None:
     return cut(value, MAX_NAME) if value else None
 
 
-def _json_text(value: Any) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
+class _Body(NamedTuple):
+    """A JSON value as it is stored: its text, or, where that is too long, a JSON string of its start."""
+
+    text: str | None = None
+    size: int | None = None  # characters of the whole
+    is_cut: bool = False
 
 
-def _body(json_text: str | None) -> str | None:
-    """Return the JSON text, or, where it is too long, a JSON string of its start."""
-    if json_text is None or len(json_text) <= MAX_TEXT:
-        return json_text
-    return msgspec.json.encode(cut(json_text)).decode()
+def _body(value: Any) -> _Body:
+    if value is None:
+        return _Body()
+    text = msgspec.json.encode(value).decode()
+    if len(text) <= MAX_TEXT:
+        return _Body(text, len(text))
+    if isinstance(value, str) and is_cut(value):  # by an earlier import
+        return _Body(text, whole_size(value))
+    return _Body(msgspec.json.encode(cut(text)).decode(), len(text), is_cut=True)
+
+
+def _arguments_hash(value: Any, body: _Body) -> int | None:
+    """Return the hash of the arguments, or, where they are too long, of what is stored of them."""
+    if body.text is None or body.size is None:
+        return None
+    return arguments_hash(value) if body.size <= MAX_TEXT else content_hash(body.text.encode())
 
 
 def _attributes(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
     if not metadata:
         return None
     text = msgspec.json.encode(metadata).decode()
-    return metadata if len(text) <= MAX_ATTRIBUTES else {"agentops.cut": cut(text, MAX_ATTRIBUTES)}
+    before = metadata.get("agentops.cut")
+    if len(text) <= MAX_ATTRIBUTES or (isinstance(before, str) and is_cut(before, MAX_ATTRIBUTES)):
+        return metadata
+    return {"agentops.cut": cut(text, MAX_ATTRIBUTES)}
 
 
-def _is_long(step: StepIn, *bodies: str | None) -> bool:
-    texts = (step.text, step.model_thinking, step.error, *bodies)
+def _is_long(step: StepIn) -> bool:
+    texts = (step.text, step.model_thinking, step.error)
     names = (
         step.name, step.tool_name, step.agent, step.model, step.decision,
         step.user, step.trace_name, step.environment, step.release,
     )  # fmt: skip
-    return any(len(text) > MAX_TEXT for text in texts if text) or any(len(name) > MAX_NAME for name in names if name)
+    return any(is_long(text) for text in texts if text) or any(is_long(name, MAX_NAME) for name in names if name)
 
 
 def _toolset(tools: list[ToolIn] | None) -> ToolsetRecord | None:

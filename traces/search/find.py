@@ -25,7 +25,8 @@ from traces.search.words import Term
 ROUNDS = 4  # pages of traces with the words of a phrase that are looked through for the phrase itself
 
 _HAVE_IT = "SELECT trace_id FROM search_tracewords WHERE project_id = %s AND words @@ %s::tsquery"
-_AMONG = "WITH hit AS MATERIALIZED ({}) SELECT trace_id FROM hit WHERE trace_id = ANY(%s)"
+# Materialized, or the planner looks at the words of one trace after the other.
+_HITS = "WITH hit AS MATERIALIZED ({}) SELECT trace_id FROM hit"
 # The first step that has a term, by arrival: a common one is in the first step or the second. The word between two
 # texts keeps a phrase from beginning in one and ending in the next. As in queries.arrived_from, no project.
 _STEP = """
@@ -84,12 +85,12 @@ def _with_words(
     rows: QuerySet[Trace], terms: list[Term], project: Project, after: str | None, limit: int
 ) -> QuerySet[Trace]:
     """Return the rows with all words of the terms, as far as a page needs them. Two queries."""
-    have_all = " INTERSECT ".join([_HAVE_IT] * len(terms))
+    have_all = _HITS.format(" INTERSECT ".join([_HAVE_IT] * len(terms)))
     params = [value for term in terms for value in (project.pk, term.tsquery)]
     enough = 2 * (limit + 1)
     newest = list(behind(rows, after).values_list("pk", flat=True)[:enough])
     with connection.cursor() as cursor:
-        cursor.execute(_AMONG.format(have_all), [*params, newest])
+        cursor.execute(f"{have_all} WHERE trace_id = ANY(%s)", [*params, newest])
         found = {trace for (trace,) in cursor.fetchall()}
     if len(found) > limit or len(newest) < enough:
         return rows.filter(pk__in=found)

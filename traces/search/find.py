@@ -90,7 +90,7 @@ def _with_words(
     enough = 2 * (limit + 1)
     newest = list(behind(rows, after).values_list("pk", flat=True)[:enough])
     with connection.cursor() as cursor:
-        cursor.execute(f"{have_all} WHERE trace_id = ANY(%s)", [*params, newest])
+        cursor.execute(have_all + " WHERE trace_id = ANY(%s)", [*params, newest])
         found = {trace for (trace,) in cursor.fetchall()}
     if len(found) > limit or len(newest) < enough:
         return rows.filter(pk__in=found)

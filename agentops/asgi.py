@@ -243,11 +243,22 @@ async def _until_prepared() -> None:
         await asyncio.sleep(MARK_LOOK_S)
 
 
+def _leave_what_stays() -> None:
+    """Do not look for garbage among what is there for good, and seldom among what is new.
+
+    A batch makes a hundred thousand objects that live until it is stored: this saves a tenth of the CPU of ingest.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 async def _live(receive: Receive, send: Send) -> None:
     while True:
         phase = (await receive())["type"]
         if phase == "lifespan.startup":
             await _until_prepared()
+            _leave_what_stays()
         await send({"type": f"{phase}.complete"})
         if phase == "lifespan.shutdown":
             return
@@ -266,9 +277,3 @@ _streams: Any = get_asgi_application()
 _admission: Any = import_string("traces.api.admission.Admission")
 _long_poll: Any = import_string("approvals.waiting.LongPoll")
 application = Door(pages=_long_poll(_admission(_pages)), streams=_streams)
-
-# A batch makes a hundred thousand objects that live until it is stored. What is there for good is not looked at again
-# for garbage, and what is new not after every seven hundred: a tenth to a fifth of the CPU of ingest.
-gc.collect()
-gc.freeze()
-gc.set_threshold(20_000, 20, 50)

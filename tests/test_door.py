@@ -1,7 +1,8 @@
 """The one door of the web server: who answers, and what becomes of a body before anyone does."""
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,15 @@ from agentops import asgi
 from agentops.asgi import BODY_MAX_BYTES, Door, Message, Receive, Scope, Send
 
 Wanted = Callable[..., tuple[list[Message], list[Any]]]
+
+
+@pytest.fixture(autouse=True)
+def garbage() -> Iterator[None]:
+    """Look for garbage as before: a server that starts looks seldom, and other tests count on its end."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class LoopSender(Sender):
         for number in range(LOOPS):
             trace = f"{self.label}-{number}"
             for first in range(0, CALLS, 2):
-                steps = [{**self._step(trace, first + i), "agent": trace, "tool_input": {}} for i in range(2)]
+                steps = [{**self.step(trace, first + i), "agent": trace, "tool_input": {}} for i in range(2)]
                 if self._send_until_acknowledged(steps):
                     self.acknowledged.update((trace, step["step_number"]) for step in steps)
             time.sleep(0.3)

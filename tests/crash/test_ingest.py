@@ -21,6 +21,7 @@ pytestmark = pytest.mark.crash
 FIRE_S = 8.0
 STEPS_A_BATCH = 20
 AGAIN_S = 0.2
+AGENT_SPAN = "a" * 16  # never sent: calls without a span around them would be put together by their session
 # Each of the statements below reads `t`, the traces of one round.
 OF_ROUND = """
 WITH t AS (SELECT t.* FROM traces_trace t JOIN traces_session s ON s.id = t.session_id WHERE s.session_id LIKE %s)
@@ -128,7 +129,7 @@ class Exporter(Sender):
 
     def step(self, trace: str, number: int) -> dict[str, Any]:
         said = TOOL | {"gen_ai.tool.call.id": f"{trace}-{number}", "gen_ai.conversation.id": self.label}
-        return span(number + 1, said, traceId=UUID(trace).hex)
+        return span(number + 1, said, traceId=UUID(trace).hex, parentSpanId=AGENT_SPAN)
 
     def send(self, steps: list[dict[str, Any]]) -> None:
         answer = self.post("/v1/traces", protobuf(request(*steps)), PROTOBUF)

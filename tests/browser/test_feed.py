@@ -7,13 +7,14 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-TELL = """
+TITLE = "refund-bot called one tool nine times"
+TELL = f"""
 import django; django.setup()
 from agentops.accounts.models import Project
 from agentops.notify.message import Message
 from agentops.notify.services import notify
-message = Message(kind="alert.opened", id="1", title="refund-bot called one tool nine times", severity="high")
-notify(Project.objects.get(slug="default"), message, key="{key}")
+message = Message(kind="alert.opened", id="1", title="{TITLE}", severity="high")
+notify(Project.objects.get(slug="default"), message, key="{{key}}")
 """
 
 
@@ -27,17 +28,18 @@ def test_what_is_told_appears_by_itself_and_is_read(visit):
     visit.sign_in()
     visit.goto("/feed")
     visit.expect_accessible()
-    unread = visit.page.locator("tr[data-unread]").count()  # also what other tests let be told
+    unread = visit.page.locator("tr[data-unread]", has_text=TITLE)  # other tests let things be told as well
+    expect(unread).to_have_count(1)
     visit.page.wait_for_timeout(1_000)  # the stream says hello
     tell(visit.instance, "browser:2")
     visit.page.wait_for_selector("#news .banner", timeout=5_000)
     visit.expect_accessible()
     visit.page.click("#news a")
-    expect(visit.page.locator("tr[data-unread]")).to_have_count(unread + 1)
+    expect(unread).to_have_count(2)
     visit.page.focus("text=Mark all read")
     visit.page.keyboard.press("Enter")
     visit.page.wait_for_selector("text=all read")
-    assert visit.page.locator("tr[data-unread]").count() == 0
+    expect(unread).to_have_count(0)
 
 
 def test_a_channel_is_added_and_its_secret_is_copied_once(visit):

@@ -146,6 +146,7 @@ def test_what_was_not_sent_by_a_client_and_what_others_sent_is_not_reported(memb
     send(member.project, step(1), source="import", backfill=True)
     send(make_project(), step(2))
     assert report(member.project) == []
+    assert "Nothing was read of a client yet" in signed_in(member).get("/ingest").content.decode()
 
 
 def test_the_page_shows_it_and_a_part_of_it(exporter: Exporter, member: Membership) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from traces.search.words import Term, plain_text
 
-BEFORE, LENGTH = 50, 180  # characters before what was found, and in all
+BEFORE, LENGTH = 12, 180  # characters before what was found, so that a narrow row shows it, and in all
 Step = tuple[str, bool]  # its span id, and whether it is a step, which a page can show
 FIELDS = (
     "text", "error", "tool_name", "tool_input", "tool_output", "model_thinking", "name", "agent", "model", "decision",

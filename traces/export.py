@@ -12,7 +12,7 @@ from traces.models import Span, Trace
 from traces.queries import Step, in_step_order
 from traces.wire import step_as_sent
 
-OURS = {"received_at", "original_timestamp"}  # what we add to a step; the door would not read it
+OURS = {"received_at", "original_timestamp", "estimated_usd"}  # what we add to a step; the door would not read it
 WINDOW_STEPS = 500  # read at once
 WINDOW_BYTES = 8 * 1024 * 1024
 BODIES = ("input", "output", "text", "thinking", "error")

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from agentops.accounts.models import Project
 from agentops.accounts.scoped import ProjectScopedQuerySet
 from agentops.jobs.models import Job
+from traces.costs import Cost, CostSums
 
 
 class EventType(models.TextChoices):
@@ -61,8 +62,8 @@ class TraceQuerySet(ProjectScopedQuerySet["Trace"]):
         return self.running().filter(closes_at__lte=Now())
 
 
-class Trace(models.Model):
-    """One run of an agent, with the sums that lists show, so that no list reads spans."""
+class Trace(CostSums):
+    """One run of an agent, with the sums that lists show, so that no list reads spans; see also CostSums."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
@@ -95,7 +96,6 @@ class Trace(models.Model):
     input_tokens = models.BigIntegerField(default=0, db_default=0)
     output_tokens = models.BigIntegerField(default=0, db_default=0)
     cached_tokens = models.BigIntegerField(default=0, db_default=0)
-    cost_usd = models.DecimalField(max_digits=28, decimal_places=9, null=True)  # null: no price is known
     tool_names = ArrayField(models.TextField(), default=list, db_default=[])
     shape = models.TextField(default="", db_default="")  # the run barcode, see ingest/shape.py
     shape_stride = models.IntegerField(default=1, db_default=1)  # steps a bar stands for
@@ -161,7 +161,7 @@ class Toolset(models.Model):
         return f"{len(self.tools)} tools"
 
 
-class Span(models.Model):
+class Span(Cost):
     """One recorded unit of work; a step when `event_type` is set.
 
     The table is partitioned by `trace_day` and written by ingest/store.py alone (binary COPY). Its columns up to
@@ -195,7 +195,6 @@ class Span(models.Model):
     output_tokens = models.IntegerField(null=True)
     cached_tokens = models.IntegerField(null=True)
     context_tokens = models.IntegerField(null=True)
-    cost_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True)
     input_hash = models.BigIntegerField(null=True)  # of the canonical JSON; equal arguments, equal hash
     output_hash = models.BigIntegerField(null=True)
     output_size = models.IntegerField(null=True)  # characters

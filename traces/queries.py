@@ -102,6 +102,8 @@ class SessionSums:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: Decimal | None = None
+    estimated_usd: Decimal = Decimal(0)
+    unpriced: int = 0
     started_at: datetime | None = None
     last_received_at: datetime | None = None
     agent: str = ""
@@ -120,6 +122,8 @@ def session_sums(session_ids: list[UUID]) -> Mapping[UUID, SessionSums]:
             input_tokens=Sum("input_tokens"),
             output_tokens=Sum("output_tokens"),
             cost_usd=Sum("cost_usd"),
+            estimated_usd=Sum("estimated_usd"),
+            unpriced=Sum("unpriced"),
             started_at=Min("started_at"),
             last_received_at=Max("last_received_at"),
             agent=Max("agent"),

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentops.env import Env, read_env
-from agentops.runtime.prices import cost_usd
+from traces.ingest.cost import Tokens, price
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
@@ -238,15 +239,19 @@ def _checked(message: "Message", request: Request, *, simulated: bool) -> Answer
         content = [block for block in content if block["type"] != "tool_use"]
     used = message.usage
     cached, written = used.cache_read_input_tokens or 0, used.cache_creation_input_tokens or 0
-    plain, output = used.input_tokens, used.output_tokens
+    tokens = Tokens(used.input_tokens + cached + written, used.output_tokens, cached, written)
     return Answer(
         content=content,
         stop_reason=message.stop_reason,
-        usage=Usage(input_tokens=plain + cached + written, output_tokens=output, cached_tokens=cached),
+        usage=Usage(input_tokens=tokens.input, output_tokens=tokens.output, cached_tokens=cached),
         model=message.model,
         simulated=simulated,
-        cost_usd=cost_usd(message.model, plain=plain, written=written, cached=cached, output=output),
+        cost_usd=Decimal(0) if simulated else _cost_usd(message.model, tokens),
     )
+
+
+def _cost_usd(model: str, tokens: Tokens) -> Decimal | None:
+    return price(model, tokens, provider="anthropic", at=datetime.now(UTC))
 
 
 def _check_calls(calls: list[dict[str, Any]], messages: list[dict[str, Any]]) -> None:

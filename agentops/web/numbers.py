@@ -5,6 +5,7 @@ from decimal import Decimal
 
 SPACE = "\u00a0"  # a number and its unit stay on one line
 NONE = "\u2013"
+UNKNOWN = "unknown"
 
 
 def duration(seconds: float | timedelta | None) -> str:
@@ -37,6 +38,18 @@ def money(usd: Decimal | float | None) -> str:
     if 0 < usd < Decimal("0.0005"):
         return "<$0.001"
     return f"${usd:,.3f}" if 0 < usd < 1 else f"${usd:,.2f}"
+
+
+def cost(usd: Decimal | None, unpriced: int) -> str:
+    """Return `$0.120`; `at least $0.120` where the cost of some calls is not known, `unknown` where of none."""
+    if not unpriced:
+        return money(usd)
+    return f"at least {money(usd)}" if usd else UNKNOWN
+
+
+def short_cost(usd: Decimal | None, unpriced: int) -> str:
+    """Return the same for a cell of a table: `≥ $0.120`."""
+    return cost(usd, unpriced).replace("at least ", f"≥{SPACE}")
 
 
 def count(number: int | None) -> str:

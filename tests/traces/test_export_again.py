@@ -58,8 +58,8 @@ EVERYTHING = {
     "name": ODD, "model": ODD, "decision": "approved", "environment": ODD, "release": "1", "text": ODD,
     "model_thinking": ODD, "error": ODD, "trace_name": ODD, "tool_input": {ODD: [None, 1.5, -(2**63), {}]},
     "tool_output": [[], "", True, 2**64 - 1, 1e300], "input_tokens": 0, "output_tokens": 2_147_483_647,
-    "cached_tokens": 1, "context_token_count": 2, "is_error": False, "duration_ms": 0.001,
-    "cost_usd": 175.23955023975014,
+    "cached_tokens": 1, "cache_written_tokens": 3, "provider": ODD, "context_token_count": 2,
+    "is_error": False, "duration_ms": 0.001, "cost_usd": 175.23955023975014,
     "metadata": {"a.b": {"c": ODD}}, "tools": [{"name": ODD, "schema": {"type": "object"}, "risk": "low"}],
 }  # fmt: skip
 

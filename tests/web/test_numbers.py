@@ -44,6 +44,22 @@ def test_money(usd: Decimal | None, written: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("usd", "unpriced", "written"),
+    [
+        (Decimal("0.12"), 0, "$0.120"),
+        (Decimal("0.12"), 2, "at least $0.120"),
+        (Decimal(0), 0, "$0.00"),
+        (Decimal(0), 1, "unknown"),
+        (None, 1, "unknown"),
+        (None, 0, NONE),
+    ],
+)
+def test_a_cost_says_what_is_not_known_of_it(usd: Decimal | None, unpriced: int, written: str) -> None:
+    assert numbers.cost(usd, unpriced) == written
+    assert numbers.short_cost(usd, unpriced) == written.replace("at least ", "≥\u00a0")
+
+
+@pytest.mark.parametrize(
     ("n", "written"), [(812, "812"), (61_234, "61.2k"), (999_960, "1.0M"), (4_100_000, "4.1M"), (None, NONE)]
 )
 def test_compact_counts(n: int | None, written: str) -> None:

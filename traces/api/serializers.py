@@ -33,10 +33,12 @@ class StepIn(serializers.Serializer[Any]):
     is_error = serializers.BooleanField(required=False, allow_null=True)
     error = serializers.CharField(required=False, allow_null=True)
     model = serializers.CharField(required=False)
+    provider = serializers.CharField(required=False, help_text="who sells the model, for its price")
     context_token_count = serializers.IntegerField(required=False, min_value=0)
     input_tokens = serializers.IntegerField(required=False, min_value=0)
     output_tokens = serializers.IntegerField(required=False, min_value=0)
     cached_tokens = serializers.IntegerField(required=False, min_value=0)
+    cache_written_tokens = serializers.IntegerField(required=False, min_value=0)
     cost_usd = serializers.FloatField(required=False, min_value=0, allow_null=True)
     duration_ms = serializers.FloatField(required=False, min_value=0, allow_null=True)
     tools = serializers.ListField(child=serializers.DictField(), required=False, help_text="offered from here on")
@@ -107,7 +109,9 @@ class TraceOut(serializers.ModelSerializer[Trace]):
     trace_id = serializers.CharField(source="id_hex", help_text="32 lower-case hex digits")
     session_id = serializers.CharField(source="session.session_id", allow_null=True, default=None)
     name = serializers.CharField(source="title")
-    cost_usd = serializers.FloatField(allow_null=True)
+    cost_usd = serializers.FloatField(allow_null=True, help_text="with what is estimated of it; null: not known")
+    estimated_usd = serializers.FloatField(help_text="the part of `cost_usd` that no sender gave")
+    unpriced = serializers.IntegerField(help_text="model calls of unknown cost, which `cost_usd` leaves out")
     patterns = serializers.SerializerMethodField(help_text="the failure patterns found in it")
     url = serializers.SerializerMethodField()
 
@@ -116,7 +120,8 @@ class TraceOut(serializers.ModelSerializer[Trace]):
         fields = [
             "trace_id", "external_trace_id", "session_id", "name", "agent", "user", "environment", "release", "model",
             "status", "started_at", "ended_at", "received_at", "steps", "errors", "input_tokens", "output_tokens",
-            "cached_tokens", "cost_usd", "tool_names", "patterns", "stopped_at", "backfill", "url",
+            "cached_tokens", "cost_usd", "estimated_usd", "unpriced", "tool_names", "patterns", "stopped_at",
+            "backfill", "url",
         ]  # fmt: skip
 
     def get_patterns(self, trace: Trace) -> list[str]:
@@ -177,6 +182,8 @@ class SessionSumsOut(serializers.Serializer[SessionSums]):
     input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
     cost_usd = serializers.FloatField(allow_null=True)
+    estimated_usd = serializers.FloatField()
+    unpriced = serializers.IntegerField()
     started_at = serializers.DateTimeField(allow_null=True)
     last_received_at = serializers.DateTimeField(allow_null=True)
     agent = serializers.CharField()

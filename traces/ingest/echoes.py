@@ -20,7 +20,7 @@ OF_ITS_TRACE = (NAMED, SPAN, USAGE)
 SOON = timedelta(seconds=1)  # between an answer and its words, where no id says that they belong together
 IN = ("input", "input_hash", "input_preview")
 OUT = ("output", "output_hash", "output_size", "output_preview")
-USED = ("input_tokens", "output_tokens", "cached_tokens", "context_tokens", "cost_usd")
+USED = ("input_tokens", "output_tokens", "cached_tokens", "cache_written_tokens", "context_tokens", "cost_usd")
 FILLED = (
     *IN,
     *OUT,
@@ -28,6 +28,7 @@ FILLED = (
     "tool_name",
     "agent",
     "model",
+    "provider",
     "decision",
     "text",
     "thinking",

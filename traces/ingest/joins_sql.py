@@ -36,11 +36,13 @@ class Stored(NamedTuple):
     output_size: int | None
     output_preview: str | None
     model: str | None
+    provider: str | None
     decision: str | None
     is_error: bool | None
     input_tokens: int | None
     output_tokens: int | None
     cached_tokens: int | None
+    cache_written_tokens: int | None
     context_tokens: int | None
     cost_usd: Decimal | None
     text: str | None
@@ -111,17 +113,22 @@ WITH before AS (
     WHERE s.project_id = %(project)s AND s.event_type IS NOT NULL FOR UPDATE OF s
 ), silent AS (
     UPDATE traces_span s SET event_type = NULL, input_tokens = NULL, output_tokens = NULL, cached_tokens = NULL,
-        context_tokens = NULL, cost_usd = NULL
+        cache_written_tokens = NULL, context_tokens = NULL, cost_usd = NULL, estimated_usd = NULL
     FROM before b WHERE s.project_id = b.project_id AND s.trace_day = b.trace_day
         AND s.trace_ref_id = b.trace_ref_id AND s.span_id = b.span_id
 )
 UPDATE traces_trace t SET steps = t.steps - n.n, errors = t.errors - n.failed, input_tokens = t.input_tokens - n.input,
     output_tokens = t.output_tokens - n.output, cached_tokens = t.cached_tokens - n.cached,
-    cost_usd = t.cost_usd - n.cost
+    cost_usd = CASE WHEN t.priced > n.priced THEN t.cost_usd - n.cost END,
+    estimated_usd = t.estimated_usd - n.estimated, priced = t.priced - n.priced, unpriced = t.unpriced - n.unpriced
 FROM (
     SELECT trace_ref_id, count(*)::int AS n, count(*) FILTER (WHERE is_error)::int AS failed,
         coalesce(sum(input_tokens), 0) AS input, coalesce(sum(output_tokens), 0) AS output,
-        coalesce(sum(cached_tokens), 0) AS cached, coalesce(sum(cost_usd), 0) AS cost
+        coalesce(sum(cached_tokens), 0) AS cached, coalesce(sum(coalesce(cost_usd, estimated_usd)), 0) AS cost,
+        coalesce(sum(estimated_usd), 0) AS estimated,
+        count(coalesce(cost_usd, estimated_usd))::int AS priced, count(*) FILTER (
+            WHERE event_type = 'model_response' AND coalesce(cost_usd, estimated_usd) IS NULL AND is_error IS NOT TRUE
+        )::int AS unpriced
     FROM before GROUP BY 1
 ) AS n WHERE t.id = n.trace_ref_id
 """

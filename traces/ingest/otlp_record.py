@@ -1,7 +1,6 @@
 """From a span and what a dialect read in it to the record that is stored."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -9,6 +8,7 @@ import msgspec
 
 from traces.ingest import preview
 from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
+from traces.ingest.cost import money
 from traces.ingest.dialects.base import GATE, MODEL, TOOL, Dialect, Reading
 from traces.ingest.otlp_span import LOGS, Attributes, WireSpan, fit
 from traces.ingest.record import SpanRecord, ToolsetRecord, content_hash
@@ -41,6 +41,7 @@ def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime)
         tool_name=name(reading.tool_name) if reading.event_type in {TOOL, GATE} else None,
         agent=name(reading.agent),
         model=name(reading.model),
+        provider=name(reading.provider),
         decision=name(reading.decision),
         started_at=times.started_at,
         ended_at=times.ended_at,
@@ -49,8 +50,9 @@ def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime)
         input_tokens=reading.input_tokens,
         output_tokens=reading.output_tokens,
         cached_tokens=reading.cached_tokens,
+        cache_written_tokens=reading.cache_written_tokens,
         context_tokens=reading.input_tokens,
-        cost_usd=None if reading.cost_usd is None else Decimal(repr(reading.cost_usd)),
+        cost_usd=None if reading.cost_usd is None else money(reading.cost_usd),
         input_hash=None if arguments is None else arguments_hash(reading.arguments),
         output_hash=None if output is None else content_hash(output.encode()),
         output_size=None if output is None else len(output),

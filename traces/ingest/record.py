@@ -29,6 +29,7 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tool_name: str | None = None
     agent: str | None = None
     model: str | None = None
+    provider: str | None = None
     approval_id: str | None = None
     decision: str | None = None
     ended_at: datetime | None = None
@@ -38,8 +39,10 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_written_tokens: int | None = None
     context_tokens: int | None = None
     cost_usd: Decimal | None = None
+    estimated_usd: Decimal | None = None  # see ingest/cost.py
     input_hash: int | None = None
     output_hash: int | None = None
     output_size: int | None = None

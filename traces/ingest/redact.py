@@ -14,7 +14,7 @@ from traces.ingest.record import Batch, Problem, Rejection, SpanRecord, ToolsetR
 from traces.ingest.step import arguments_hash
 
 # Short lines that may be cut, and a secret within them. All other texts are whole, or a million characters long.
-LINES = {"name", "tool_name", "agent", "model", "decision", "input_preview", "output_preview",
+LINES = {"name", "tool_name", "agent", "model", "provider", "decision", "input_preview", "output_preview",
          "user", "environment", "release", "service", "preview"}  # fmt: skip
 IDS = {"span_id", "parent_span_id", "session_id", "external_id", "approval_id", "call_id", "event_type", "status",
        "original_timestamp"}  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from psycopg.types.json import Jsonb
 
+from traces.costs import is_paid
 from traces.ingest import shape
 from traces.ingest.merge import Change
 from traces.ingest.record import SpanRecord, TraceRecord
@@ -27,7 +28,8 @@ class Sums:
         self.arrivals = row.arrivals
         self.spans = self.errors = 0
         self.input_tokens = self.output_tokens = self.cached_tokens = 0
-        self.cost_usd: Decimal | None = None
+        self.cost_usd = self.estimated_usd = Decimal(0)
+        self.priced = self.unpriced = 0
         self.started_at: datetime | None = None
         self.ended_at: datetime | None = None
         self.model = ""
@@ -44,6 +46,9 @@ class Sums:
         if before is None:
             before = _NOTHING
             self.spans += 1
+            self._add_cost(span.event_type, span.is_error, span.cost_usd, span.estimated_usd)
+        else:
+            self._change_cost(span, before)
         self._add_tokens(span, before)
         if span.event_type and before.event_type is None:
             self.marks.append(_mark(span))
@@ -63,8 +68,30 @@ class Sums:
         self.input_tokens += (span.input_tokens or 0) if before.input_tokens is None else 0
         self.output_tokens += (span.output_tokens or 0) if before.output_tokens is None else 0
         self.cached_tokens += (span.cached_tokens or 0) if before.cached_tokens is None else 0
-        if span.cost_usd is not None and before.cost_usd is None:
-            self.cost_usd = (self.cost_usd or Decimal(0)) + span.cost_usd
+
+    def _change_cost(self, span: SpanRecord, before: Change) -> None:
+        """Take the cost away that was stored, and add what a merge left."""
+        if before.added:
+            self._add_cost(before.event_type, before.is_error, before.cost_usd, before.estimated_usd, sign=-1)
+            event_type, is_error = _first(before.event_type, span.event_type), _first(before.is_error, span.is_error)
+            self._add_cost(event_type, is_error, _first(before.cost_usd, span.cost_usd), before.estimate)
+
+    def _add_cost(
+        self,
+        event_type: str | None,
+        is_error: bool | None,
+        given: Decimal | None,
+        estimate: Decimal | None,
+        sign: int = 1,
+    ) -> None:
+        usd = _first(given, estimate)
+        if usd is None:
+            self.unpriced += sign * is_paid(event_type, is_error)
+            return
+        self.priced += sign
+        self.cost_usd += sign * usd
+        if given is None:
+            self.estimated_usd += sign * usd
 
     def row_values(self) -> tuple[Any, ...]:
         drawn, stride = shape.extend(self.row.shape, self.row.shape_stride, self.row.steps, self.marks)
@@ -88,12 +115,13 @@ class Sums:
             self.about.root_ended_at,
             self.about.service and self.about.agent,
             self.about.service,
+            self.estimated_usd,
+            self.priced,
+            self.unpriced,
         )
 
 
-_NOTHING = Change(
-    added=True, event_type=None, is_error=None, input_tokens=None, output_tokens=None, cached_tokens=None, cost_usd=None
-)
+_NOTHING = Change(True, *[None] * (len(Change._fields) - 1))
 
 
 def _first(stored: Any, sent: Any) -> Any:
@@ -122,7 +150,10 @@ UPDATE traces_trace t SET
     input_tokens = t.input_tokens + v.input_tokens,
     output_tokens = t.output_tokens + v.output_tokens,
     cached_tokens = t.cached_tokens + v.cached_tokens,
-    cost_usd = CASE WHEN v.cost_usd IS NULL THEN t.cost_usd ELSE coalesce(t.cost_usd, 0) + v.cost_usd END,
+    cost_usd = CASE WHEN t.priced + v.priced > 0 THEN coalesce(t.cost_usd, 0) + v.cost_usd END,
+    estimated_usd = t.estimated_usd + v.estimated_usd,
+    priced = t.priced + v.priced,
+    unpriced = t.unpriced + v.unpriced,
     started_at = least(t.started_at, v.started_at),
     ended_at = greatest(t.ended_at, v.ended_at),
     model = coalesce(nullif(v.model, ''), t.model),
@@ -148,9 +179,10 @@ UPDATE traces_trace t SET
 FROM unnest(
     %(c0)s::uuid[], %(c1)s::int[], %(c2)s::int[], %(c3)s::int[], %(c4)s::bigint[], %(c5)s::bigint[], %(c6)s::bigint[],
     %(c7)s::numeric[], %(c8)s::timestamptz[], %(c9)s::timestamptz[], %(c10)s::text[], %(c11)s::jsonb[], %(c12)s::text[],
-    %(c13)s::int[], %(c14)s::text[], %(c15)s::int[], %(c16)s::timestamptz[], %(c17)s::text[], %(c18)s::text[]
+    %(c13)s::int[], %(c14)s::text[], %(c15)s::int[], %(c16)s::timestamptz[], %(c17)s::text[], %(c18)s::text[],
+    %(c19)s::numeric[], %(c20)s::int[], %(c21)s::int[]
 ) AS v (id, spans, steps, errors, input_tokens, output_tokens, cached_tokens, cost_usd, started_at, ended_at, model,
-        tools, shape, stride, status, arrivals, root_ended_at, agent, service)
+        tools, shape, stride, status, arrivals, root_ended_at, agent, service, estimated_usd, priced, unpriced)
 WHERE t.id = v.id
 """
 

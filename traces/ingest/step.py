@@ -1,7 +1,6 @@
 """A step of the native wire format, and the records it becomes."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
@@ -12,6 +11,7 @@ from msgspec import Meta
 from traces.ids import span_key, trace_key
 from traces.ingest import preview
 from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut, is_cut, is_long, whole_size
+from traces.ingest.cost import money
 from traces.ingest.record import (
     Batch,
     SpanRecord,
@@ -56,10 +56,12 @@ class StepIn(msgspec.Struct, kw_only=True):
     user: str | None = None
     name: str | None = None
     model: str | None = None
+    provider: str | None = None
     context_token_count: Count | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cached_tokens: Count | None = None
+    cache_written_tokens: Count | None = None
     cost_usd: Usd | None = None
     duration_ms: Milliseconds | None = None
     tools: list[ToolIn] | None = None
@@ -122,6 +124,7 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
         tool_name=_name(step.tool_name),
         agent=_name(step.agent),
         model=_name(step.model),
+        provider=_name(step.provider),
         approval_id=step.approval_id,
         decision=_name(step.decision),
         started_at=started_at,
@@ -132,8 +135,9 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
         input_tokens=step.input_tokens,
         output_tokens=step.output_tokens,
         cached_tokens=step.cached_tokens,
+        cache_written_tokens=step.cache_written_tokens,
         context_tokens=step.context_token_count,
-        cost_usd=None if step.cost_usd is None else Decimal(repr(step.cost_usd)),
+        cost_usd=None if step.cost_usd is None else money(step.cost_usd),
         input_hash=_arguments_hash(step.tool_input, arguments),
         output_hash=None if output.text is None else content_hash(output.text.encode()),
         output_size=output.size,
@@ -209,7 +213,7 @@ def _attributes(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
 def _is_long(step: StepIn) -> bool:
     texts = (step.text, step.model_thinking, step.error)
     names = (
-        step.name, step.tool_name, step.agent, step.model, step.decision,
+        step.name, step.tool_name, step.agent, step.model, step.provider, step.decision,
         step.user, step.trace_name, step.environment, step.release,
     )  # fmt: skip
     return any(is_long(text) for text in texts if text) or any(is_long(name, MAX_NAME) for name in names if name)

@@ -15,6 +15,7 @@ from agentops.accounts.models import Project
 from traces.ingest import merge, rollup
 from traces.ingest.agents import limit_agents
 from traces.ingest.columns import Placed, copy_rows, row
+from traces.ingest.cost import estimated
 from traces.ingest.joins import join_stored
 from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
 from traces.ingest.redact import redact
@@ -66,9 +67,10 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
         traces = sorted([*traces, *map(_unsaid, others)], key=lambda about: about.trace)
     if joined.changed or others:
         rows = upsert_traces(project.pk, traces, sessions, origin)
-    toolsets = upsert_toolsets(project.pk, _toolsets(joined.spans))
+    spans = estimated(joined.spans)
+    toolsets = upsert_toolsets(project.pk, _toolsets(spans))
     sums = {about.trace: rollup.Sums(rows[about.trace], about) for about in traces}
-    accepted, duplicates, repaired = _write_spans(project, joined.spans, rows, toolsets, sums)
+    accepted, duplicates, repaired = _write_spans(project, spans, rows, toolsets, sums)
     opened, repeated = _count_status_items(traces, rows)
     rollup.apply(sums.values())
     # Touched in the order of the trace rows, whose locks this transaction holds.

@@ -71,6 +71,7 @@ UPDATE traces_trace k SET arrivals = k.arrivals + g.arrivals, spans = k.spans + 
     errors = k.errors + g.errors, input_tokens = k.input_tokens + g.input_tokens,
     output_tokens = k.output_tokens + g.output_tokens, cached_tokens = k.cached_tokens + g.cached_tokens,
     cost_usd = CASE WHEN g.cost_usd IS NULL THEN k.cost_usd ELSE coalesce(k.cost_usd, 0) + g.cost_usd END,
+    estimated_usd = k.estimated_usd + g.estimated_usd, priced = k.priced + g.priced, unpriced = k.unpriced + g.unpriced,
     started_at = least(k.started_at, g.started_at), ended_at = greatest(k.ended_at, g.ended_at),
     session_id = coalesce(k.session_id, g.session_id), preview = coalesce(nullif(k.preview, ''), g.preview),
     tool_names = ARRAY(
@@ -81,8 +82,10 @@ UPDATE traces_trace k SET arrivals = k.arrivals + g.arrivals, spans = k.spans + 
 FROM (
     SELECT sum(arrivals)::int AS arrivals, sum(spans)::int AS spans, sum(steps)::int AS steps,
         sum(errors)::int AS errors, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
-        sum(cached_tokens) AS cached_tokens, sum(cost_usd) AS cost_usd, min(started_at) AS started_at,
-        max(ended_at) AS ended_at, (array_agg(session_id) FILTER (WHERE session_id IS NOT NULL))[1] AS session_id,
+        sum(cached_tokens) AS cached_tokens, sum(cost_usd) AS cost_usd,
+        sum(estimated_usd) AS estimated_usd, sum(priced)::int AS priced, sum(unpriced)::int AS unpriced,
+        min(started_at) AS started_at, max(ended_at) AS ended_at,
+        (array_agg(session_id) FILTER (WHERE session_id IS NOT NULL))[1] AS session_id,
         coalesce(max(preview), '') AS preview
     FROM traces_trace WHERE id = ANY(%(gone)s)
 ) AS g WHERE k.id = %(keeper)s

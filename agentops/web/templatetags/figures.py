@@ -17,6 +17,8 @@ ONE_PLACE_BELOW = 0.1
 register.filter("duration", numbers.duration)
 register.filter("clock", numbers.clock)
 register.filter("money", numbers.money)
+register.filter("cost", numbers.cost)
+register.filter("short_cost", numbers.short_cost)
 register.filter("count", numbers.count)
 register.filter("compact", numbers.compact)
 register.filter("size", numbers.size)

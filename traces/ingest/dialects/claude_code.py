@@ -20,7 +20,7 @@ from traces.ingest.dialects.base import (
     parsed,
     text,
 )
-from traces.ingest.dialects.semconv import about
+from traces.ingest.dialects.semconv import PROVIDERS, about
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
 SCOPE = "com.anthropic.claude_code"
@@ -78,11 +78,14 @@ class ClaudeCode(Dialect):
 
 def note_usage(reading: Reading, attributes: Attributes) -> None:
     reading.model = text(attributes, "gen_ai.response.model", "gen_ai.request.model", "model")
+    reading.provider = text(attributes, *PROVIDERS)
     cached = count(attributes, "cache_read_tokens")
-    parts = [count(attributes, "input_tokens"), cached, count(attributes, "cache_creation_tokens")]
+    written = count(attributes, "cache_creation_tokens")
+    parts = [count(attributes, "input_tokens"), cached, written]
     reading.input_tokens = None if parts[0] is None else sum(part or 0 for part in parts)
     reading.output_tokens = count(attributes, "output_tokens")
     reading.cached_tokens = cached
+    reading.cache_written_tokens = written
     used = f"{USAGE}{reading.model}:{reading.input_tokens}:{cached}:{reading.output_tokens}"
     reading.call_id = text(attributes, "request_id", "gen_ai.response.id") or used
 

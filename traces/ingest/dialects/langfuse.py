@@ -15,7 +15,7 @@ from traces.ingest.dialects.base import (
     text,
 )
 from traces.ingest.dialects.messages import Conversation, note_answer, note_request
-from traces.ingest.dialects.semconv import about, note_cache
+from traces.ingest.dialects.semconv import PROVIDERS, about, note_cache
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
 OBSERVATION = "langfuse.observation."
@@ -62,6 +62,7 @@ class Langfuse(Dialect):
 def _note_model(reading: Reading, attributes: Attributes) -> None:
     reading.event_type = MODEL
     reading.model = text(attributes, f"{OBSERVATION}model.name", "gen_ai.response.model", "gen_ai.request.model")
+    reading.provider = text(attributes, *PROVIDERS)
     usage = parsed(attributes.get(f"{OBSERVATION}usage_details"))
     if isinstance(usage, dict):
         _note_usage(reading, usage)

@@ -13,6 +13,7 @@ TOOLS = {"tool", "retriever", "embedding"}
 INPUTS, OUTPUTS = ("gen_ai.prompt", "langsmith.inputs", "inputs"), ("gen_ai.completion", "langsmith.outputs", "outputs")
 # Where the messages lie in what went in and came out: of LangChain's models, of OpenAI's client, of others.
 HOLDERS = ("generations", "choices", "messages")
+WRITTEN = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 UNNAMED = "LangGraph"  # what a graph is called that has no name
 
 
@@ -40,6 +41,7 @@ class LangSmith(Semconv):
             reading.event_type = MODEL
             note_model(reading, span)
             reading.model = reading.model or text(attributes, f"{METADATA}ls_model_name")
+            reading.provider = reading.provider or text(attributes, f"{METADATA}ls_provider")
             reading.call_id = reading.call_id or response_id(text(attributes, *OUTPUTS))
             _note_details(reading, parsed(attributes.get(f"{METADATA}usage_metadata")))
             for keys, note in ((INPUTS, note_request), (OUTPUTS, note_answer)):
@@ -63,7 +65,9 @@ def _agent(span: WireSpan) -> str | None:
 def _note_details(reading: Reading, usage: Any) -> None:
     details = usage.get("input_token_details") if isinstance(usage, dict) else None
     if isinstance(details, dict) and reading.cached_tokens is None:
-        note_cache(reading, count(details, "cache_read"), count(details, "cache_creation"))
+        # LangChain leaves the sum at 0 where it tells for how long the cache holds what was written.
+        written = count(details, "cache_creation") or sum(count(details, part) or 0 for part in WRITTEN)
+        note_cache(reading, count(details, "cache_read"), written)
 
 
 def _messages(found: Any) -> Any:

@@ -58,6 +58,7 @@ class OpenInference(Dialect):
 def _note_model(reading: Reading, attributes: Attributes) -> None:
     reading.event_type = MODEL
     reading.model = text(attributes, "llm.response.model_name", "llm.model_name", "llm.request.model_name")
+    reading.provider = text(attributes, "llm.provider", "llm.system")
     reading.input_tokens = count(attributes, "llm.token_count.prompt")
     reading.output_tokens = count(attributes, "llm.token_count.completion")
     read = count(attributes, "llm.token_count.prompt_details.cache_read")

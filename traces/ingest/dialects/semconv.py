@@ -13,6 +13,7 @@ SESSIONS = ("gen_ai.conversation.id", "session.id", "traceloop.association.prope
             "lmnr.association.properties.session_id", "coding_agent.session.id")  # fmt: skip
 USERS = ("user.id", "enduser.id", "gen_ai.user", "traceloop.association.properties.user_id")
 SIGNS = frozenset({"gen_ai.operation.name", "gen_ai.tool.name", "mcp.method.name"})
+PROVIDERS = ("gen_ai.provider.name", "gen_ai.system")
 DETAILS = "gen_ai.client.inference.operation.details"  # an event that may carry the messages
 
 
@@ -108,6 +109,7 @@ def note_model(reading: Reading, span: WireSpan) -> None:
 
 def note_usage(reading: Reading, attributes: Attributes) -> None:
     reading.model = text(attributes, "gen_ai.response.model", "gen_ai.request.model")
+    reading.provider = text(attributes, *PROVIDERS)
     reading.call_id = text(attributes, "gen_ai.response.id")
     reading.input_tokens = count(attributes, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
     reading.output_tokens = count(attributes, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
@@ -120,8 +122,9 @@ def note_usage(reading: Reading, attributes: Attributes) -> None:
 
 
 def note_cache(reading: Reading, read: int | None, written: int | None) -> None:
-    """Note what came from a cache. A cache larger than the input shows that the input was given without it."""
+    """Note what came from a cache and went to it. One larger than the input shows that it was given without it."""
     reading.cached_tokens = read
+    reading.cache_written_tokens = written
     cache = (read or 0) + (written or 0)
     if reading.input_tokens is not None and cache > reading.input_tokens:
         reading.input_tokens = min(reading.input_tokens + cache, 2_147_483_647)

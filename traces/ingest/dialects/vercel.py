@@ -2,7 +2,7 @@
 
 from traces.ingest.dialects.base import MODEL, TOOL, Dialect, Reading, count, first, parsed, schemas, text
 from traces.ingest.dialects.messages import Conversation, note_answer, note_request
-from traces.ingest.dialects.semconv import about, note_cache
+from traces.ingest.dialects.semconv import PROVIDERS, about, note_cache
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
 
 REQUESTS = (".doGenerate", ".doStream")
@@ -51,6 +51,7 @@ def _note_model(reading: Reading, attributes: Attributes) -> None:
     reading.model = text(
         attributes, "ai.response.model", "gen_ai.response.model", "ai.model.id", "gen_ai.request.model"
     )
+    reading.provider = text(attributes, "ai.model.provider", *PROVIDERS)
     reading.call_id = text(attributes, "ai.response.id", "gen_ai.response.id")
     reading.input_tokens = count(
         attributes, "ai.usage.inputTokens", "ai.usage.promptTokens", "gen_ai.usage.input_tokens"
@@ -58,7 +59,9 @@ def _note_model(reading: Reading, attributes: Attributes) -> None:
     reading.output_tokens = count(
         attributes, "ai.usage.outputTokens", "ai.usage.completionTokens", "gen_ai.usage.output_tokens"
     )
-    note_cache(reading, count(attributes, "ai.usage.cachedInputTokens"), None)
+    details = "ai.usage.inputTokenDetails."
+    read = count(attributes, "ai.usage.cachedInputTokens", f"{details}cacheReadTokens")
+    note_cache(reading, read, count(attributes, f"{details}cacheWriteTokens"))
     note_request(reading, Conversation(first(attributes, "ai.prompt.messages", "ai.prompt")))
     answer = {
         "role": "assistant",

@@ -103,7 +103,7 @@ def _with_findings(page: KeysetPage[Trace], matches: Mapping[UUID, Match] = NO_M
 
 @require_GET
 def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
-    """Show one trace: its facts, a window of its steps, and the chosen step with its bodies. Three to eight queries.
+    """Show one trace: its facts, a window of its steps, and the chosen step with its bodies. Four to nine queries.
 
     `step` names the chosen step's span, `from` the place of the first step of the window. htmx asks for a part by its
     own header: the rows of a window, or the detail of a step.
@@ -125,6 +125,8 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
         "chosen": chosen,
         "findings": len(found),
         "ranges": ranges,
+        "unplaced": evidence.unplaced(found),
+        "unjudged": evidence.unjudged(trace),
         "segments": evidence.segments(steps, ranges),
         "start": start,
         "previous": max(start - WINDOW, 0) if start else None,

@@ -1,5 +1,6 @@
 """The pages of alerts: what they say, what they cost, and what people do on them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.notify.builders import make_channel
 from tests.traces.builders import send, step
 from traces.alerts.models import Alert, Verdict
 from traces.alerts.services import acknowledge, resolve
-from traces.detectors.models import Finding, FindingState
+from traces.detectors.models import DetectorState, Finding, FindingState
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,7 @@ def test_pages_cost_the_same_however_much_they_show(
             "/alerts": 2,
             f"/alerts/{alert.pk}": 6,
             "/mttd": 2,
-            f"/traces/loop {rows} 1": 5,
+            f"/traces/loop {rows} 1": 6,
             "/traces": 4,
             "/": 12,
         }.items():
@@ -182,6 +183,32 @@ def test_a_finding_about_one_step_is_a_chip_on_that_step(client: Client, member:
     assert 'class="loop"' not in content
     assert content.count("bad_signature") == 4  # glyph and name, in the strip and on the step
     assert "no alert by itself" in content
+
+
+def test_a_finding_about_a_run_as_a_whole_is_said_without_a_place(client: Client, member: Membership) -> None:
+    trace = make_trace(member.project, "t")
+    make_finding(
+        member.project,
+        trace,
+        pattern="observability_gap",
+        explanation="No step came.",
+        onset_span_id="",
+        onset_number=0,
+    )
+    content = page(client, "/traces/t")
+    assert "1 finding" in content
+    assert "No step came." in content
+
+
+def test_a_trace_says_what_could_not_be_judged_in_it(client: Client, member: Membership) -> None:
+    trace = make_trace(member.project, "t")
+    assert "not judged" not in page(client, "/traces/t")
+    said = {"ToolLoop": ["no result was recorded: off"], "OneThatIsGone": ["nothing"]}
+    DetectorState.objects.create(trace=trace, coverage=said)
+    (strip,) = re.findall(r'aria-label="Not judged">(.*?)</section>', page(client, "/traces/t"), re.DOTALL)
+    assert "tool_loop" in strip
+    assert "no result was recorded: off" in strip
+    assert "nothing" not in strip
 
 
 def first_span(client: Client) -> str:

@@ -8,8 +8,8 @@ from django.db.models import Count
 
 from traces import queries
 from traces.alerts.models import Alert, AlertState
-from traces.detectors.base import Detector
-from traces.detectors.models import Finding
+from traces.detectors.base import NOWHERE, Detector
+from traces.detectors.models import DetectorState, Finding
 from traces.detectors.registry import all_detectors
 from traces.models import Trace
 
@@ -115,6 +115,18 @@ def ranges(trace: Trace, found: Sequence[Finding]) -> list[Range]:
         for each in some
         if each.onset_span_id in places and each.last_span_id in places
     ]
+
+
+def unplaced(found: Sequence[Finding]) -> list[Finding]:
+    """Return the findings that are about a run as a whole, because no step shows them."""
+    return [each for each in found[:RANGES] if each.onset_span_id == NOWHERE.span_id]
+
+
+def unjudged(trace: Trace) -> list[tuple[str, str]]:
+    """Return what the detectors could not judge in a trace: the pattern and the reason. One query."""
+    said = DetectorState.objects.filter(trace=trace).values_list("coverage", flat=True).first() or {}
+    patterns = {kind.name(): kind.pattern for kind in all_detectors()}
+    return [(patterns[name], why) for name, reasons in said.items() if name in patterns for why in reasons]
 
 
 def located(trace: Trace, span_ids: Collection[str]) -> list[queries.Step]:

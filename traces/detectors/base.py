@@ -6,9 +6,11 @@ No clock, no network, no database (import-linter checks it). The same steps give
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from inspect import cleandoc
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 import msgspec
+
+from traces.detectors.toolset import Tool, Toolset
 
 
 class Severity(StrEnum):
@@ -27,6 +29,12 @@ class Mutable(msgspec.Struct):
     """Base of states: saved as JSON between two batches of steps, so of plain types and bounded (64 kB)."""
 
 
+Level = Literal["trajectory", "call"]
+NEEDS = frozenset({"text", "result", "truncated"})
+RESULT_CHARS = 20_000
+SETTLE_S = 30.0  # after the end of a trace; what comes late has come by then
+
+
 class StepRef(msgspec.Struct, frozen=True, array_like=True):
     """Where a step is: enough to point at it later without keeping the step."""
 
@@ -34,33 +42,46 @@ class StepRef(msgspec.Struct, frozen=True, array_like=True):
     number: int
 
 
+NOWHERE = StepRef("", 0)
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One step as a detector sees it; bodies other than arguments only for detectors that declare them in `needs`."""
 
     span_id: str
+    parent_span_id: str | None = None
     number: int
     event_type: str
     at_s: float  # seconds since the epoch
     ended_at_s: float | None = None
     is_timed: bool = True  # False where times were made up; rules on time are off then
+    is_live: bool = True  # False for what was imported: no gate can have known of it
     tool_name: str | None = None
     agent: str | None = None
     arguments: Any = None
     arguments_hash: int | None = None  # equal for equal arguments, in whatever order of keys
+    toolset: Toolset | None = None  # what this agent could call here; None where nothing tells
     result_hash: int | None = None
     result_size: int | None = None  # characters
     result_preview: str | None = None  # its first 160 characters on one line
     is_error: bool = False
     error: str | None = None  # normalised: digits, ids and quoted values taken out
-    tokens: int | None = None
+    tokens: int | None = None  # None: the sender gave no usage
     context_tokens: int | None = None
     risk: str = "unknown"  # "read", "low", "medium", "high" by policy or as the trace declares it
     gate: str | None = None  # of a human gate: "user_turn", or the decision
     text: str | None = None  # only with needs = {"text"}
+    result: str | None = None  # only with needs = {"result"}: its first RESULT_CHARS characters, JSON if no string
+    is_truncated: bool = False  # only with needs = {"truncated"}: the sender says that bodies were cut
 
     @property
     def ref(self) -> StepRef:
         return StepRef(self.span_id, self.number)
+
+    @property
+    def tool(self) -> Tool | None:
+        """The called tool's entry in the toolset; None where it was not offered, or nothing tells what was."""
+        return self.toolset.tools.get(self.tool_name or "") if self.toolset else None
 
     @property
     def is_user_turn(self) -> bool:
@@ -68,8 +89,28 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.event_type == "human_gate" and self.gate == "user_turn"
 
 
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """What silence is judged by: the database's clock, in seconds since the epoch, and how the trace stands."""
+
+    at_s: float
+    status: str  # "running", "ok" or "error"
+    received_s: float  # when something was received last
+    settles_s: float  # when nothing more is waited for: SETTLE_S after the trace was, or will be, closed
+    root_ended_s: float | None = None  # when the span around the run ended, where the sender has such
+    steps: int = 0
+    spans: int = 0
+    is_live: bool = True
+
+    @property
+    def is_settled(self) -> bool:
+        return self.status != "running" and self.at_s >= self.settles_s
+
+
 class Hit(msgspec.Struct, frozen=True):
-    """One recognition. A later hit of the same kind and onset replaces it: the failure goes on."""
+    """One recognition. A later hit of the same kind and onset replaces it: the failure goes on.
+
+    The onset of a run without any step is NOWHERE.
+    """
 
     kind: str
     onset: StepRef
@@ -79,6 +120,7 @@ class Hit(msgspec.Struct, frozen=True):
     evidence: tuple[str, ...] = ()  # span ids, in step order
     tool: str | None = None
     severity: Severity | None = None  # where it differs from the detector's
+    due_s: float | None = None  # of an absence: when its threshold passed, seconds since the epoch
 
 
 class Detector:
@@ -87,7 +129,8 @@ class Detector:
     pattern: ClassVar[str]
     severity: ClassVar[Severity]
     version: ClassVar[int] = 1  # count up when the same steps would now give other hits
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()  # of NEEDS: what is loaded for this detector beside the arguments
+    level: ClassVar[Level] = "trajectory"  # "call": each hit accuses its last step alone, and is scored so
 
     class Thresholds(Frozen):
         pass
@@ -105,9 +148,25 @@ class Detector:
     def see(self, step: Step) -> Iterator[Hit]:
         raise NotImplementedError
 
-    def silent(self, now_s: float) -> Iterator[Hit]:
-        """Yield what the absence of steps means; asked after each batch and at the end of a quiet time."""
+    def silent(self, now: Moment) -> Iterator[Hit]:
+        """Yield what the absence of steps means by now; asked after each batch and when `look_again_s` says.
+
+        It changes no state, and what it yields stands as long as it is repeated, or once `see` has said the same. So
+        that arrival in another order ends in the same findings, it says of a silence under way only what `see` will
+        say of the step that ends it.
+        """
         yield from ()
+
+    def look_again_s(self, now: Moment) -> float | None:
+        """Return when to ask `silent` next if no step arrives, seconds since the epoch; None for never."""
+        if now.is_settled:
+            return None
+        return now.settles_s if now.at_s < now.settles_s else now.at_s + SETTLE_S
+
+    @classmethod
+    def listens(cls) -> bool:
+        """Say whether silence means anything to it; nobody's time is spent on asking those that it does not."""
+        return cls.silent is not Detector.silent
 
     def coverage(self) -> Iterable[str]:
         """Say what could not be judged in this trace, and why."""

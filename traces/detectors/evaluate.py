@@ -1,205 +1,208 @@
 """Detectors against labelled runs, beside the textbook rules; no database, and detectors never see the truth."""
 
-import math
+import gzip
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
-from traces.detectors.base import ALONE, Detector, Step
+from traces.detectors.base import ALONE, NEEDS, Detector, Level, Step
+from traces.detectors.baselines import COUNTS, RULES
+from traces.detectors.labelled import Label, RunError, Truth, end_of, read_run, read_steps
+from traces.detectors.nonsense import nonsense
 from traces.detectors.registry import all_detectors
-from traces.detectors.steps import normalise_error
-from traces.ids import span_key, trace_key
-from traces.ingest import preview
-from traces.ingest.record import content_hash
-from traces.ingest.step import arguments_hash
-from traces.ingest.trajectory import TrajectoryStepIn, TrajectoryToolIn
+from traces.detectors.score import Score
 
-CALLS_OF_ONE_TOOL = 5
-Z = 1.96  # of a 95 % interval
+SHARE_LINES = 32  # in a row that one process reads
+TIE = 0.01  # of F1: a detector that is no better than counting by more is said to tie
+GZIP = b"\x1f\x8b"
 
-
-class Label(msgspec.Struct):
-    pattern: str
-    basis: str
-    step: int | None = None
-    silver: bool | None = None
+Kinds = dict[str, set[int]]  # kind → the numbers of the steps it accuses
+Row = dict[str, Any]
 
 
-class Truth(msgspec.Struct):
-    labels: list[Label] = []
-    coverage: dict[str, str] = {}
-    outcome: str | None = None
+class Examined(msgspec.Struct):
+    """What is kept of one run: its truth, and what each rule said."""
+
+    source: str
+    truth: Truth
+    calls: int
+    steps: int
+    counts: dict[str, int]  # by the counting rules
+    ours: dict[str, Kinds]  # by pattern
+    rules: dict[str, set[int]]
+    took_s: float  # for all our detectors together
+
+    def labels(self, pattern: str) -> list[Label]:
+        """Return the labels worth scoring with: what an agent said of itself is none."""
+        return [label for label in self.truth.labels if label.pattern == pattern and not label.silver]
 
 
-class LabelledRun(msgspec.Struct):
-    trajectory_id: str
-    steps: list[TrajectoryStepIn]
-    tools: list[TrajectoryToolIn] = []
-    source: str = ""
-    truth: Truth = msgspec.field(default_factory=Truth)
+class Share(msgspec.Struct, frozen=True):
+    """A part of a file that one process examines: every `of`-th stretch of lines, from the `number`-th on."""
+
+    path: Path
+    number: int = 0
+    of: int = 1
+    in_nonsense: bool = False
 
 
-Verdict = dict[str, set[str]]  # pattern → kinds that were found in one run
-decode_run = msgspec.json.Decoder(LabelledRun).decode
+def examine(share: Share) -> list[Examined]:
+    """Read a share line by line and examine each run. Raises RunError, which names the line, and OSError."""
+    return [
+        _examined(line, place, share)
+        for place, line in enumerate(_lines(share.path), 1)
+        if (place // SHARE_LINES) % share.of == share.number and line.strip()
+    ]
 
 
-def steps_of(run: LabelledRun) -> Iterator[Step]:
-    """Yield the run's steps as a detector would see them after ingest."""
-    trace, _ = trace_key(run.trajectory_id)
-    risks = {tool.name: tool.risk for tool in run.tools if tool.risk}
-    for place, sent in enumerate(run.steps):
-        number = place + 1 if sent.step_number is None else sent.step_number
-        output = None if sent.tool_output is None else msgspec.json.encode(sent.tool_output)
-        shown = preview.of_result(sent.tool_output) or preview.of_text(sent.text or sent.error)
-        failed = bool(sent.is_error) or sent.event_type == "error"
-        yield Step(
-            span_id=span_key(trace, number),
-            number=number,
-            event_type=sent.event_type or "",
-            at_s=float(place) if sent.t_rel_s is None else sent.t_rel_s,
-            is_timed=sent.t_rel_s is not None,
-            tool_name=sent.tool_name,
-            agent=sent.agent,
-            arguments=sent.tool_input,
-            arguments_hash=None if sent.tool_input is None else arguments_hash(sent.tool_input),
-            result_hash=None if output is None else content_hash(output),
-            result_size=None if output is None else len(output.decode()),
-            result_preview=shown,
-            is_error=failed,
-            error=normalise_error(sent.error or shown or "") if failed else None,
-            risk=risks.get(sent.tool_name or "", "unknown"),
-            gate=(sent.decision or sent.gate or "user_turn") if sent.event_type == "human_gate" else None,
-            text=sent.text,
-        )
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP
+        file.seek(0)
+        yield from cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file
 
 
-def ours(steps: list[Step]) -> Verdict:
-    """Return what our detectors find in a run, by pattern."""
-    found: Verdict = {}
+def _examined(line: bytes, place: int, share: Share) -> Examined:
+    try:
+        run = read_run(line)
+        steps = read_steps(nonsense(line) if share.in_nonsense else line, NEEDS)
+    except RunError as error:
+        raise RunError(f"{share.path}, line {place}: {error}.") from None
+    started = time.process_time()
+    found = ours(steps)
+    took_s = time.process_time() - started
+    return Examined(
+        source=run.source,
+        truth=run.truth,
+        calls=sum(step.event_type == "tool_call" for step in steps),
+        steps=len(steps),
+        counts={name: count(steps) for name, count in COUNTS.items()},
+        ours=found,
+        rules={rule.name: rule.accuse(steps) for rule in RULES},
+        took_s=took_s,
+    )
+
+
+def ours(steps: list[Step]) -> dict[str, Kinds]:
+    """Return what our detectors find in a finished run, by pattern."""
+    found: dict[str, Kinds] = {}
     for kind in all_detectors():
         one: Detector = kind()
-        for step in steps:
-            for hit in one.see(step):
-                found.setdefault(one.pattern, set()).add(hit.kind)
+        hits = [hit for step in steps for hit in one.see(step)]
+        if kind.listens():
+            hits += one.silent(end_of(steps))
+        for hit in hits:
+            found.setdefault(one.pattern, {}).setdefault(hit.kind, set()).add(hit.last.number)
     return found
 
 
-def circuit_breaker(steps: list[Step]) -> Verdict:
-    """The textbook rule: five or more calls of one tool in a run."""
-    calls = Counter(step.tool_name for step in steps if step.event_type == "tool_call")
-    return {"tool_loop": {"calls"}} if any(n >= CALLS_OF_ONE_TOOL for n in calls.values()) else {}
+def table(examined: Iterable[Examined]) -> list[Row]:
+    """Return the rows of the contract for runs, those of each source together."""
+    sources: dict[str, list[Examined]] = {}
+    for run in examined:
+        sources.setdefault(run.source, []).append(run)
+    return [row for source, runs in sources.items() for row in _rows_of_source(source, runs)]
 
 
-def idempotency_guard(steps: list[Step]) -> Verdict:
-    """The textbook rule: the identical call twice in a row."""
-    calls = [(step.tool_name, step.arguments_hash) for step in steps if step.event_type == "tool_call"]
-    return {"tool_loop": {"twice"}} if any(a == b for a, b in pairwise(calls)) else {}
-
-
-RULES: dict[str, Callable[[list[Step]], Verdict]] = {
-    "ours": ours,
-    "circuit_breaker": circuit_breaker,
-    "idempotency_guard": idempotency_guard,
-}
-
-
-class Score(msgspec.Struct):
-    """The counts of one row of the table."""
-
-    n: int = 0
-    positives: int = 0
-    tp: int = 0
-    fp: int = 0
-    passed_runs: int = 0
-    false_alarms_on_passed: int = 0
-
-    def count(self, *, is_positive: bool, is_hit: bool) -> None:
-        self.n += 1
-        self.positives += is_positive
-        self.tp += is_positive and is_hit
-        self.fp += is_hit and not is_positive
-
-
-def evaluate(runs: list[LabelledRun]) -> list[dict[str, Any]]:
-    """Return the rows of the contract for the runs of one file."""
-    patterns = sorted({kind.pattern for kind in all_detectors()})
-    rows: list[dict[str, Any]] = []
-    stepped = [(run, list(steps_of(run))) for run in runs]
-    for name, rule in RULES.items():
-        started = time.perf_counter()
-        verdicts = [(run, rule(steps)) for run, steps in stepped]
-        took_s = max(time.perf_counter() - started, 1e-9)
-        speed = sum(len(steps) for _, steps in stepped) / took_s
-        for pattern in patterns:
-            if name == "ours" or pattern == "tool_loop":
-                rows += _rows(name, pattern, verdicts, speed)
+def _rows_of_source(source: str, runs: list[Examined]) -> list[Row]:
+    speed = round(sum(run.steps for run in runs) / max(sum(run.took_s for run in runs), 1e-9))
+    rows: list[Row] = []
+    for pattern in sorted({kind.pattern for kind in all_detectors()}):
+        levels = sorted({"trajectory", *(kind.level for kind in all_detectors() if kind.pattern == pattern)})[::-1]
+        bases = sorted({label.basis for run in runs for label in run.labels(pattern)}) or ["none"]
+        for basis in bases:
+            for level in levels:
+                about = {"source": source, "pattern": pattern, "kind": None, "level": level, "basis": basis}
+                some = _Rows(pattern, basis, level, runs)
+                rows += [{**about, **row, "steps_per_s": speed} for row in some.ours() + some.rules()]
     return rows
 
 
-def _rows(name: str, pattern: str, verdicts: list[tuple[LabelledRun, Verdict]], speed: float) -> list[dict[str, Any]]:
-    kinds = sorted({kind for _, verdict in verdicts for kind in verdict.get(pattern, ())})
-    bases = sorted({label.basis for run, _ in verdicts for label in _labels(run, pattern)}) or ["none"]
-    rows = []
-    for basis in bases:
-        for kind in [None, *(kinds if name == "ours" else [])]:
-            score = _score(pattern, basis, kind, verdicts)
-            about = {"source": verdicts[0][0].source, "pattern": pattern, "kind": kind, "level": "trajectory"}
-            rows.append({**about, "basis": basis, "detector": name, **_figures(score), "steps_per_s": round(speed)})
-    return rows
+class _Rows:
+    """The rows of one pattern, by labels of one basis, at one level."""
+
+    def __init__(self, pattern: str, basis: str, level: Level, runs: list[Examined]) -> None:
+        self.pattern = pattern
+        self.basis = basis
+        self.level = level
+        self.runs = runs
+
+    def ours(self) -> list[Row]:
+        kinds = sorted({kind for run in self.runs for kind in run.ours.get(self.pattern, {})})
+        union = self._score([_accused(run.ours.get(self.pattern, {}), set(kinds) - ALONE) for run in self.runs])
+        alone = [self._score([_accused(run.ours.get(self.pattern, {}), {kind}) for run in self.runs]) for kind in kinds]
+        remark = self._remark(union)
+        rows = zip([None, *kinds], [union, *alone], strict=True)
+        return [_row("ours", score, kind=kind, remark=remark if kind is None else "") for kind, score in rows]
+
+    def rules(self) -> list[Row]:
+        fitting = [rule for rule in RULES if self.pattern in rule.patterns and self.level in ("trajectory", rule.level)]
+        rows = [_row(rule.name, self._score([run.rules[rule.name] for run in self.runs])) for rule in fitting]
+        for name in COUNTS if self.level == "trajectory" else ():
+            threshold, score = self._best_count(name)
+            rows.append(_row(name, score, remark=f"from {threshold} on, chosen in hindsight"))
+        return rows
+
+    def _remark(self, score: Score) -> str:
+        """Say whether a detector is no better than the best rule that only counts."""
+        if self.level != "trajectory" or score.f1 is None:
+            return ""
+        best = max(COUNTS, key=lambda name: self._best_count(name)[1].f1 or 0.0)
+        threshold, rival = self._best_count(best)
+        is_tie = bool(score.positives) and (rival.f1 or 0.0) > score.f1 - TIE
+        return f"no better than {best} from {threshold} on" if is_tie else ""
+
+    def _best_count(self, name: str) -> tuple[int, Score]:
+        scores = {
+            least: self._score([{0} if run.counts[name] >= least else set() for run in self.runs])
+            for least in sorted({run.counts[name] for run in self.runs}, reverse=True)
+        }
+        best = max(scores, key=lambda least: scores[least].f1 or 0.0)
+        return best, scores[best]
+
+    def _score(self, accused: list[set[int]]) -> Score:
+        score = Score()
+        for run, steps in zip(self.runs, accused, strict=True):
+            labels = run.labels(self.pattern)
+            of_basis = [label for label in labels if label.basis == self.basis]
+            is_whole = run.truth.coverage.get(self.pattern) == "full"
+            # What another basis calls positive is no negative here.
+            if self.level == "call":
+                _count_calls(score, run.calls if is_whole else None, steps, labels, of_basis)
+            elif of_basis or (is_whole and not labels):
+                _count_run(score, is_positive=bool(of_basis), is_hit=bool(steps))
+            if run.truth.outcome == "pass":
+                score.passed_runs += 1
+                score.false_alarms_on_passed += bool(steps) and not of_basis
+        return score
 
 
-def _score(pattern: str, basis: str, kind: str | None, verdicts: list[tuple[LabelledRun, Verdict]]) -> Score:
-    score = Score()
-    for run, verdict in verdicts:
-        kinds = verdict.get(pattern, set())
-        is_hit = kind in kinds if kind else bool(kinds - ALONE)
-        by_basis = {label.basis for label in _labels(run, pattern)}
-        is_positive = basis in by_basis
-        # A run that another basis calls positive is no negative here.
-        if is_positive or (run.truth.coverage.get(pattern) == "full" and not by_basis):
-            score.count(is_positive=is_positive, is_hit=is_hit)
-        if run.truth.outcome == "pass":
-            score.passed_runs += 1
-            score.false_alarms_on_passed += is_hit and not is_positive
-    return score
+def _count_run(score: Score, *, is_positive: bool, is_hit: bool) -> None:
+    score.n += 1
+    score.positives += is_positive
+    score.tp += is_positive and is_hit
+    score.fp += is_hit and not is_positive
 
 
-def _labels(run: LabelledRun, pattern: str) -> list[Label]:
-    """Return the labels worth scoring with: what an agent said of itself is none."""
-    return [label for label in run.truth.labels if label.pattern == pattern and not label.silver]
+def _count_calls(
+    score: Score, calls: int | None, accused: set[int], labels: list[Label], of_basis: list[Label]
+) -> None:
+    """Count each of a run's calls; where the labels are not whole (`calls` is None), only those with a label."""
+    positive = {label.step for label in of_basis if label.step is not None}
+    labelled = {label.step for label in labels}
+    is_whole = calls is not None and None not in labelled
+    score.n += calls if calls is not None and is_whole else len(positive)
+    score.positives += len(positive)
+    score.tp += len(positive & accused)
+    score.fp += len(accused - labelled) if is_whole else 0
 
 
-def _figures(score: Score) -> dict[str, Any]:
-    """Return the counts with what follows from them; a ratio without a denominator is null."""
-    fn = score.positives - score.tp
-    precision = _ratio(score.tp, score.tp + score.fp)
-    recall = _ratio(score.tp, score.positives)
-    f1 = _ratio(2 * score.tp, 2 * score.tp + score.fp + fn)
-    low, high = wilson(score.tp, score.positives)
-    return {
-        **msgspec.to_builtins(score),
-        "fn": fn,
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "ci_low": low,
-        "ci_high": high,
-    }
+def _accused(found: Kinds, kinds: set[str]) -> set[int]:
+    return {step for kind, steps in found.items() if kind in kinds for step in steps}
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
-
-
-def wilson(hits: int, n: int) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of a share (of recall, here) by Wilson's score, 1927."""
-    if not n:
-        return None, None
-    share, square = hits / n, Z * Z
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = Z * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
-    return round(max(middle - half, 0.0), 4), round(min(middle + half, 1.0), 4)
+def _row(detector: str, score: Score, *, kind: str | None = None, remark: str = "") -> Row:
+    return {"kind": kind, "detector": detector, **score.figures(), "remark": remark}

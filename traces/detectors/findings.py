@@ -1,30 +1,33 @@
 """From hits to findings: new ones, those that grew, and on a replay those that are none any more."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db.models import QuerySet
 
-from traces.detectors.base import Detector, Hit
+from traces.detectors.base import NOWHERE, Detector, Hit
 from traces.detectors.models import Finding, FindingState
+from traces.detectors.silence import HitKey, Said
 from traces.models import Span, Trace
 
-Hits = dict[tuple[str, str], Hit]  # by kind and onset span
 GROWS = ["severity", "state", "explanation", "next_step", "tool_name", "last_span_id", "last_number", "evidence"]
 
 
-def write_findings(trace: Trace, one: Detector, hits: Hits, *, is_replay: bool) -> list[UUID]:
-    """Write one detector's hits on a trace; return the ids of the findings that changed.
+def write_findings(trace: Trace, one: Detector, said: Said, *, is_replay: bool) -> list[UUID]:
+    """Write what one detector said of a trace; return the ids of the findings that changed.
 
-    One query, none for a detector without hits outside a replay; up to three more where something changed.
+    What it took back, or on a replay did not say again, is retracted. One query, none for a detector with nothing to
+    say outside a replay; up to three more where something changed.
     """
-    if not hits and not is_replay:
+    hits, withdrawn = said.hits, said.withdrawn
+    if not hits and not withdrawn and not is_replay:
         return []
     rows = Finding.objects.of(trace.project_id).filter(trace=trace, detector=one.name())
     known = {(finding.kind, finding.onset_span_id): finding for finding in rows}
     new = [key for key in hits if key not in known]
     grown = [known[key] for key, hit in hits.items() if key in known and _grow(known[key], one, hit)]
-    gone = _retract(known, hits) if is_replay else []
+    gone = _retract(known, known.keys() - hits.keys() if is_replay else withdrawn)
     made = Finding.objects.bulk_create(_make(trace, one, [hits[key] for key in new]))
     Finding.objects.bulk_update([*grown, *gone], GROWS)
     return [finding.pk for finding in [*made, *grown, *gone]]
@@ -48,8 +51,9 @@ def _grow(finding: Finding, one: Detector, hit: Hit) -> bool:
     return changed
 
 
-def _retract(known: dict[tuple[str, str], Finding], hits: Hits) -> list[Finding]:
-    gone = [finding for key, finding in known.items() if key not in hits and finding.state == FindingState.OPEN]
+def _retract(known: dict[HitKey, Finding], keys: Iterable[HitKey]) -> list[Finding]:
+    some = [known[key] for key in keys if key in known]
+    gone = [finding for finding in some if finding.state == FindingState.OPEN]
     for finding in gone:
         finding.state = FindingState.RETRACTED
     return gone
@@ -70,7 +74,7 @@ def _make(trace: Trace, one: Detector, hits: list[Hit]) -> list[Finding]:
             onset_span_id=hit.onset.span_id,
             onset_number=hit.onset.number,
             onset_at=times[hit.onset.span_id][0],
-            received_at=times[hit.last.span_id][1],
+            received_at=datetime.fromtimestamp(hit.due_s, UTC) if hit.due_s else times[hit.last.span_id][1],
             backfill=trace.backfill,
         )
         _grow(finding, one, hit)
@@ -79,6 +83,8 @@ def _make(trace: Trace, one: Detector, hits: list[Hit]) -> list[Finding]:
 
 
 def _times(trace: Trace, span_ids: set[str]) -> dict[str, tuple[datetime, datetime]]:
+    """Return when spans started and were received; of a run without any, when the trace did."""
     rows: QuerySet[Span] = Span.objects.of(trace.project_id).filter(trace_day=trace.trace_day, trace_ref=trace)
     found = rows.filter(span_id__in=span_ids).values_list("span_id", "started_at", "received_at")
-    return {span_id: (started_at, received_at) for span_id, started_at, received_at in found}
+    times = {span_id: (started_at, received_at) for span_id, started_at, received_at in found}
+    return {NOWHERE.span_id: (trace.started_at or trace.received_at, trace.last_received_at), **times}

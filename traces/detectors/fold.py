@@ -1,19 +1,20 @@
 """Looking at the new steps of one trace: load, fold, write findings and state, all in the job's transaction."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from django.db import transaction
 
-from traces.detectors.base import Detector
-from traces.detectors.findings import Hits, write_findings
+from traces.detectors.base import Detector, Moment, Step
+from traces.detectors.findings import write_findings
 from traces.detectors.models import AlertJob, DetectorSettings, DetectorState
 from traces.detectors.registry import all_detectors, fingerprint
 from traces.detectors.signals import found
-from traces.detectors.steps import Key, Reader, key_of, load
+from traces.detectors.silence import Said, look_again_in, moment_of
+from traces.detectors.steps import Key, StoredReader, key_of, load
+from traces.detectors.toolset import Offers
 from traces.models import Span, Trace
 from traces.queries import arrived_from, in_step_order
 
@@ -24,27 +25,32 @@ class StateTooLargeError(Exception):
     """Raised for a detector whose state is not bounded: a fault of its code, which quarantines the job."""
 
 
-def detect_trace(trace: Trace) -> list[UUID]:
-    """Fold what is new in a trace; return the ids of the alert jobs. Runs inside the caller's transaction.
+def detect_trace(trace: Trace) -> timedelta | None:
+    """Fold what is new in a trace, and return when to look again if nothing more comes; None for never.
 
-    Five statements, a row for each new step, and three statements more for a detector with hits. Steps that come late,
-    and a detector whose code or thresholds are not those of its saved state, are folded anew from the first step.
+    Runs inside the caller's transaction: five statements, one more where a detector listens to silence, a row for each
+    new step, and three statements for a detector with hits. Steps that come late, and a detector whose code or
+    thresholds are not those of its saved state, are folded anew from the first step.
     """
     saved = DetectorState.objects.filter(pk=trace.pk).first() or DetectorState(trace=trace)
     plan = _plan(trace)
+    moment = moment_of(trace) if any(kind.listens() for kind in plan) else None
     states = {kind.name(): _kept(saved, kind, plan[kind]) for kind in plan}
     needs = frozenset().union(*(kind.needs for kind in plan))
     fresh = arrived_from(trace, saved.arrivals)
     first = fresh.only("span_id", "step_number", "started_at", "ended_at").first()
     is_outdated = bool(saved.arrivals) and None in states.values()
-    if first is None and not is_outdated:
-        return []
+    if first is None and not is_outdated and moment is None:
+        return None
     if is_outdated or (first is not None and _is_late(saved, first)):
-        saved.arrivals, saved.last_key, saved.toolset = 0, None, None
+        saved.arrivals, saved.last_key, saved.toolsets = 0, None, {}
         detectors = [kind(**thresholds) for kind, thresholds in plan.items()]
-        return _fold(trace, saved, detectors, load(in_step_order(trace), needs), is_replay=True)
-    detectors = [kind(state=states[kind.name()], **thresholds) for kind, thresholds in plan.items()]
-    return _fold(trace, saved, detectors, load(fresh, needs), is_replay=False)
+        _fold(trace, saved, detectors, load(in_step_order(trace), needs), moment=moment, is_replay=True)
+    else:
+        detectors = [kind(state=states[kind.name()], **thresholds) for kind, thresholds in plan.items()]
+        new = load(fresh, needs) if first is not None else ()
+        _fold(trace, saved, detectors, new, moment=moment, is_replay=False)
+    return look_again_in(detectors, moment) if moment else None
 
 
 def _plan(trace: Trace) -> dict[type[Detector], dict[str, Any]]:
@@ -67,41 +73,56 @@ def _is_late(saved: DetectorState, first: Span) -> bool:
 
 
 def _fold(
-    trace: Trace, saved: DetectorState, detectors: list[Detector], spans: Iterable[Span], *, is_replay: bool
-) -> list[UUID]:
-    needs = frozenset().union(*(one.needs for one in detectors))
-    number = saved.last_key[4] if saved.last_key else 0
-    reader = Reader(number=number, toolset=saved.toolset, needs=needs)
-    hits: dict[str, Hits] = {one.name(): {} for one in detectors}
-    last: Span | None = None
-    for span, step in reader.read(spans):
-        saved.arrivals = max(saved.arrivals, span.arrival + 1)
-        last = span
+    trace: Trace,
+    saved: DetectorState,
+    detectors: list[Detector],
+    spans: Iterable[Span],
+    *,
+    moment: Moment | None,
+    is_replay: bool,
+) -> None:
+    said = {one.name(): Said(saved.states.get(one.name())) for one in detectors}
+    for step in _read(trace, saved, detectors, spans):
         for one in detectors:
             for hit in one.see(step):
-                hits[one.name()][hit.kind, hit.onset.span_id] = hit
-    if last is not None:
-        saved.last_key = [*_key_to_json(key_of(last)), reader.number]
-    saved.toolset = reader.toolset
-    _remember(saved, detectors)
+                said[one.name()].hits[hit.kind, hit.onset.span_id] = hit
+    if moment is not None:
+        for one in detectors:
+            said[one.name()].ask(one, moment)
+    _remember(saved, detectors, said)
     saved.save()
     changed = [
-        finding for one in detectors for finding in write_findings(trace, one, hits[one.name()], is_replay=is_replay)
+        finding for one in detectors for finding in write_findings(trace, one, said[one.name()], is_replay=is_replay)
     ]
     jobs = AlertJob.objects.touch(AlertJob(finding_id=finding) for finding in changed)
     if jobs:
         transaction.on_commit(lambda: found.send(AlertJob, job_ids=jobs), robust=True)
-    return jobs
 
 
-def _remember(saved: DetectorState, detectors: list[Detector]) -> None:
+def _read(trace: Trace, saved: DetectorState, detectors: list[Detector], spans: Iterable[Span]) -> Iterator[Step]:
+    """Yield the steps, and note in the saved state how far they go."""
+    needs = frozenset().union(*(one.needs for one in detectors))
+    number = saved.last_key[4] if saved.last_key else 0
+    reader = StoredReader(offers=Offers(saved.toolsets), needs=needs, number=number, is_live=not trace.backfill)
+    last: Span | None = None
+    for span, step in reader.read(spans):
+        saved.arrivals = max(saved.arrivals, span.arrival + 1)
+        last = span
+        yield step
+    if last is not None:
+        saved.last_key = [*_key_to_json(key_of(last)), reader.number]
+    saved.toolsets = reader.offers.in_force
+
+
+def _remember(saved: DetectorState, detectors: list[Detector], said: dict[str, Said]) -> None:
     saved.states, saved.coverage = {}, {}
     for one in detectors:
         state = msgspec.to_builtins(one.state)
         if len(msgspec.json.encode(state)) > STATE_BYTES:
             raise StateTooLargeError(f"{one.name()} keeps more than {STATE_BYTES} bytes of a trace.")
         thresholds = msgspec.structs.asdict(one.thresholds)
-        saved.states[one.name()] = {"fingerprint": fingerprint(type(one), thresholds), "state": state}
+        kept = {"fingerprint": fingerprint(type(one), thresholds), "state": state}
+        saved.states[one.name()] = kept | said[one.name()].to_save()
         saved.coverage[one.name()] = list(one.coverage())
 
 

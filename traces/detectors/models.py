@@ -81,8 +81,8 @@ class DetectorState(models.Model):
     trace = models.OneToOneField(Trace, primary_key=True, on_delete=models.CASCADE, db_constraint=False)
     arrivals = models.IntegerField(default=0)  # the first place in the order of arrival that was not read
     last_key = models.JSONField(null=True)  # where in step order the last step read stands
-    toolset = models.UUIDField(null=True)  # the one in force after it
-    states = models.JSONField(default=dict)  # {detector: {"fingerprint", "state"}}
+    toolsets = models.JSONField(default=dict)  # {agent: the id of the toolset in force for it}, see toolset.py
+    states = models.JSONField(default=dict)  # {detector: {"fingerprint", "state", "absent"}}
     coverage = models.JSONField(default=dict)  # {detector: [what could not be judged]}
 
     def __str__(self) -> str:

@@ -4,23 +4,30 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 from django.db.models import QuerySet
+from django.db.models.fields.json import KT
+from django.db.models.functions import Left
 
-from traces.detectors.base import Step
-from traces.models import Span, Toolset
+from traces.detectors.base import RESULT_CHARS, Step
+from traces.detectors.toolset import Offers, Toolset, joined, toolset_of
+from traces.ingest.record import SpanRecord
+from traces.models import Span
+from traces.models import Toolset as StoredToolset
 
 SLIM = (
-    "span_id", "step_number", "event_type", "tool_name", "agent", "started_at", "ended_at", "received_at", "arrival",
-    "is_error", "synthetic_time", "input_tokens", "output_tokens", "context_tokens", "approval_id", "decision",
-    "input_hash", "output_hash", "output_size", "output_preview", "toolset_id", "input",
+    "span_id", "parent_span_id", "step_number", "event_type", "tool_name", "agent", "started_at", "ended_at",
+    "received_at", "arrival", "is_error", "synthetic_time", "input_tokens", "output_tokens", "context_tokens",
+    "approval_id", "decision", "input_hash", "output_hash", "output_size", "output_preview", "toolset_id", "input",
 )  # fmt: skip
 ERROR_CHARS = 500
+ESCAPE_CHARS = 6  # of the longest escape in JSON
 
 Key = tuple[int, datetime, datetime, str]
+Row = TypeVar("Row", Span, SpanRecord)
 
 
 def key_of(span: Span) -> Key:
@@ -28,62 +35,132 @@ def key_of(span: Span) -> Key:
     return span.place, span.started_at, span.end, span.span_id  # type: ignore[attr-defined]
 
 
-def columns(needs: frozenset[str]) -> list[str]:
-    """Return the columns to load: bodies beside the arguments only where a detector declares them."""
-    return [*SLIM, "error", *(["text"] if "text" in needs else [])]
+class Reader(Generic[Row]):
+    """Turns rows into steps one after the other; remembers the number and the toolsets in force.
 
+    How a row is read that differs between what is stored and what a file holds is said by subclasses.
+    """
 
-class Reader:
-    """Turns spans into steps one after the other; remembers the number and the toolset in force."""
-
-    def __init__(self, *, number: int, toolset: UUID | None, needs: frozenset[str]) -> None:
+    def __init__(self, *, offers: Offers, needs: frozenset[str], number: int = 0, is_live: bool = True) -> None:
         self.number = number
-        self.toolset = toolset
+        self.offers = offers
         self._needs = needs
+        self._is_live = is_live
+        self._joined: dict[tuple[str, ...], Toolset] = {}
 
-    def read(self, spans: Iterable[Span]) -> Iterator[tuple[Span, Step]]:
-        for span in spans:
-            self.number = self.number + 1 if span.step_number is None else span.step_number
-            self.toolset = span.toolset_id or self.toolset
-            yield span, self._step(span)
+    def toolset(self, key: str) -> Toolset:
+        raise NotImplementedError
 
-    def _step(self, span: Span) -> Step:
-        failed = bool(span.is_error) or span.event_type == "error"
-        decided = span.decision or span.approval_id
+    def offered(self, row: Row) -> str | None:
+        """Return the key of the toolset that came with a row."""
+        raise NotImplementedError
+
+    def output(self, row: Row) -> str | None:
+        """Return the start of a result as it is stored."""
+        raise NotImplementedError
+
+    def is_truncated(self, row: Row) -> bool:
+        raise NotImplementedError
+
+    def read(self, rows: Iterable[Row]) -> Iterator[tuple[Row, Step]]:
+        for row in rows:
+            self.number = self.number + 1 if row.step_number is None else row.step_number
+            if (key := self.offered(row)) is not None:
+                self.offers.note(key, row.agent, is_model=row.event_type == "model_response")
+            yield row, self._step(row)
+
+    def _step(self, row: Row) -> Step:
+        failed = bool(row.is_error) or row.event_type == "error"
+        decided = row.decision or row.approval_id
+        toolset = self._in_force(row.agent)
+        tool = toolset.tools.get(row.tool_name or "") if toolset else None
         return Step(
-            span_id=span.span_id,
+            span_id=row.span_id,
+            parent_span_id=row.parent_span_id,
             number=self.number,
-            event_type=span.event_type or "",
-            at_s=span.started_at.timestamp(),
-            ended_at_s=span.ended_at.timestamp() if span.ended_at else None,
-            is_timed=not span.synthetic_time,
-            tool_name=span.tool_name,
-            agent=span.agent,
-            arguments=None if span.input is None else msgspec.json.decode(span.input),
-            arguments_hash=span.input_hash,
-            result_hash=span.output_hash,
-            result_size=span.output_size,
-            result_preview=span.output_preview,
+            event_type=row.event_type or "",
+            at_s=row.started_at.timestamp(),
+            ended_at_s=row.ended_at.timestamp() if row.ended_at else None,
+            is_timed=not row.synthetic_time,
+            is_live=self._is_live,
+            tool_name=row.tool_name,
+            agent=row.agent,
+            arguments=None if row.input is None else msgspec.json.decode(row.input),
+            arguments_hash=row.input_hash,
+            toolset=toolset,
+            result_hash=row.output_hash,
+            result_size=row.output_size,
+            result_preview=row.output_preview,
             is_error=failed,
-            error=normalise_error(span.error or span.output_preview or "") if failed else None,
-            tokens=_sum(span.input_tokens, span.output_tokens),
-            context_tokens=span.context_tokens,
-            risk=risks(self.toolset).get(span.tool_name or "", "unknown") if self.toolset else "unknown",
-            gate=(decided or "user_turn") if span.event_type == "human_gate" else None,
-            text=span.text if "text" in self._needs else None,
+            error=normalise_error(row.error or row.output_preview or "") if failed else None,
+            tokens=_sum(row.input_tokens, row.output_tokens),
+            context_tokens=row.context_tokens,
+            risk=tool.risk if tool else "unknown",
+            gate=(decided or "user_turn") if row.event_type == "human_gate" else None,
+            text=row.text if "text" in self._needs else None,
+            result=result_text(self.output(row)) if "result" in self._needs else None,
+            is_truncated="truncated" in self._needs and self.is_truncated(row),
         )
+
+    def _in_force(self, agent: str | None) -> Toolset | None:
+        keys = self.offers.keys_for(agent)
+        if len(keys) <= 1:
+            return self.toolset(keys[0]) if keys else None
+        if keys not in self._joined:
+            self._joined[keys] = joined(map(self.toolset, keys))
+        return self._joined[keys]
+
+
+class StoredReader(Reader[Span]):
+    """Reads the rows that `load` yields."""
+
+    def toolset(self, key: str) -> Toolset:
+        return stored_toolset(UUID(key))
+
+    def offered(self, row: Span) -> str | None:
+        return row.toolset_id.hex if row.toolset_id else None
+
+    def output(self, row: Span) -> str | None:
+        start: str | None = row.output_start  # type: ignore[attr-defined]
+        return start
+
+    def is_truncated(self, row: Span) -> bool:
+        said: str | None = row.says_truncated  # type: ignore[attr-defined]
+        return said == "true"
 
 
 def load(rows: QuerySet[Span], needs: frozenset[str]) -> Iterator[Span]:
-    """Yield steps in step order, a thousand at a time. One query."""
-    return rows.only(*columns(needs)).iterator(chunk_size=1_000)
+    """Yield steps in step order, a thousand at a time. One query; of bodies, only what a detector needs."""
+    rows = rows.only(*SLIM, "error", *(["text"] if "text" in needs else []))
+    if "result" in needs:
+        rows = rows.annotate(output_start=Left("output", RESULT_CHARS))
+    if "truncated" in needs:
+        rows = rows.annotate(says_truncated=KT("attributes__truncated"))
+    return rows.iterator(chunk_size=1_000)
 
 
-@lru_cache(maxsize=1_000)
-def risks(toolset: UUID) -> dict[str, str]:
-    """Return what a toolset declares of its tools. A toolset never changes, so it is read once a process."""
-    tools: list[dict[str, Any]] = Toolset.objects.values_list("tools", flat=True).get(pk=toolset)
-    return {tool["name"]: tool["risk"] for tool in tools if tool.get("risk")}
+@lru_cache(maxsize=256)
+def stored_toolset(toolset: UUID) -> Toolset:
+    """Return a toolset, which never changes, so it is read once a process."""
+    tools: list[dict[str, Any]] = StoredToolset.objects.values_list("tools", flat=True).get(pk=toolset)
+    return toolset_of(tools)
+
+
+def result_text(stored: str | None) -> str | None:
+    """Return the text of a result: what a JSON string says, anything else as JSON; at most RESULT_CHARS characters."""
+    if stored is None or not stored.startswith('"'):
+        return stored and stored[:RESULT_CHARS]
+    start = stored[:RESULT_CHARS]
+    for shorter in range(ESCAPE_CHARS):
+        # What was cut off in the middle of an escape is read without the rest of it.
+        text = start[: len(start) - shorter]
+        for whole in (text, f'{text}"'):
+            try:
+                said: str = msgspec.json.decode(whole, type=str)
+            except msgspec.DecodeError:
+                continue
+            return said
+    return start
 
 
 _VARIABLE = re.compile(r"\b[0-9a-f]{8,}\b|\d+|\"[^\"]{0,200}\"|'[^']{0,200}'", re.IGNORECASE)

@@ -1,0 +1,67 @@
+"""What the absence of steps means: when detectors are asked, and what becomes of an answer that holds no more."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from traces.detectors.base import SETTLE_S, Detector, Hit, Moment
+from traces.models import Trace
+
+SOONEST_S = 1.0  # between two looks at one trace, whatever a detector asks for
+
+HitKey = tuple[str, str]  # kind and onset span
+_COLUMNS = (
+    "status", "closed_at", "closes_at", "last_received_at", "root_ended_at", "steps", "spans", "backfill", "now",
+)  # fmt: skip
+
+
+class Said:
+    """The hits of one detector in one look at a trace, and those of silence that it takes back.
+
+    A hit that silence gave stands while each look repeats it; once `see` says the same it stands by itself.
+    """
+
+    def __init__(self, kept: dict[str, Any] | None) -> None:
+        self.hits: dict[HitKey, Hit] = {}
+        self._before = {(kind, onset) for kind, onset in (kept or {}).get("absent", [])}
+        self._absent: set[HitKey] = set()
+
+    def ask(self, one: Detector, moment: Moment) -> None:
+        """Add what silence means now to what was seen."""
+        for hit in one.silent(moment) if one.listens() else ():
+            key = hit.kind, hit.onset.span_id
+            if key not in self.hits or key in self._absent:
+                self._absent.add(key)
+                self.hits[key] = hit
+
+    @property
+    def withdrawn(self) -> set[HitKey]:
+        return self._before - self.hits.keys()
+
+    def to_save(self) -> dict[str, Any]:
+        return {"absent": sorted(self._absent)} if self._absent else {}
+
+
+def moment_of(trace: Trace) -> Moment:
+    """Return how a trace stands, by the database's clock. One query."""
+    row = Trace.objects.filter(pk=trace.pk).annotate(now=Now()).values(*_COLUMNS).get()
+    closed: datetime = row["closed_at"] or row["closes_at"] or row["last_received_at"]
+    root_ended: datetime | None = row["root_ended_at"]
+    return Moment(
+        at_s=row["now"].timestamp(),
+        status=row["status"],
+        received_s=row["last_received_at"].timestamp(),
+        settles_s=closed.timestamp() + SETTLE_S,
+        root_ended_s=root_ended.timestamp() if root_ended else None,
+        steps=row["steps"],
+        spans=row["spans"],
+        is_live=not row["backfill"],
+    )
+
+
+def look_again_in(detectors: list[Detector], moment: Moment) -> timedelta | None:
+    """Return when the first of the detectors wants to be asked again, at the soonest in SOONEST_S."""
+    wanted = [one.look_again_s(moment) for one in detectors if one.listens()]
+    times = [at_s for at_s in wanted if at_s is not None]
+    return timedelta(seconds=max(min(times) - moment.at_s, SOONEST_S)) if times else None

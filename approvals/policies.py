@@ -12,8 +12,8 @@ from agentops.accounts.models import Project, User
 from agentops.audit import services as audit
 from agentops.audit.ref import SYSTEM
 from approvals.models import Mode, Policy, Tier
-
-WILDCARDS = "*?["
+from traces.models import ToolRisk
+from traces.risks import exactness
 
 
 class PolicyError(ValueError):
@@ -31,10 +31,8 @@ def match(project_id: UUID, tool_name: str) -> Policy | None:
 
 
 def _exactness(policy: Policy) -> tuple[bool, int, int, str]:
-    pattern = policy.tool_pattern
-    literal = sum(letter not in WILDCARDS for letter in pattern)
     strictness = list(Tier).index(Tier(policy.tier)) + (policy.mode == Mode.DENY)
-    return not set(WILDCARDS) & set(pattern), literal, strictness, pattern
+    return *exactness(policy.tool_pattern), strictness, policy.tool_pattern
 
 
 @transaction.atomic
@@ -59,6 +57,7 @@ def save_policy(
         Policy.objects.filter(pk=known.pk).update(**wanted, edited_by=by, edited_at=Now(), version=F("version") + 1)
         known.refresh_from_db()
         policy = known
+    ToolRisk.objects.update_or_create(project=project, tool_pattern=tool_pattern, defaults={"risk": tier})
     audit.record("policy.saved", actor=by or SYSTEM, project=project, target=policy, detail=wanted)
     return policy
 
@@ -67,4 +66,5 @@ def save_policy(
 def delete_policy(policy: Policy, *, by: User) -> None:
     """Take a policy away: what it caught is HIGH again. Audited."""
     if Policy.objects.kept().filter(pk=policy.pk).update(deleted_at=Now(), edited_at=Now(), edited_by=by):
+        ToolRisk.objects.of(policy.project_id).filter(tool_pattern=policy.tool_pattern).delete()
         audit.record("policy.deleted", actor=by, project=policy.project_id, target=policy)

@@ -85,7 +85,7 @@ def _ask(project: Project, proposal: Proposal) -> Approval:
     if approval.status == Status.PENDING:
         _tell(approval)
         announce(approval)
-    elif tier != Tier.LOW:
+    else:
         facts.write(approval)
     return approval
 

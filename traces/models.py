@@ -219,6 +219,24 @@ class Span(Cost):
         return f"{self.event_type or 'span'} {self.span_id}"
 
 
+class ToolRisk(models.Model):
+    """What a project's policies say of the risk of tools of a name: for detectors, which know of no policy."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
+    tool_pattern = models.CharField(max_length=200)  # a name, or a shell-style pattern
+    risk = models.TextField()  # "low", "medium" or "high"
+
+    objects = ProjectScopedQuerySet.as_manager()
+
+    class Meta:
+        # Also the risks of a project, read when a trace is looked at.
+        constraints = [models.UniqueConstraint(fields=["project", "tool_pattern"], name="tool_risk_natural_key")]
+
+    def __str__(self) -> str:
+        return f"{self.tool_pattern}: {self.risk}"
+
+
 class IngestBatch(models.Model):
     """The ledger: one row for each batch; received = accepted + duplicates + rejected, always."""
 

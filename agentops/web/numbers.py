@@ -48,8 +48,8 @@ def cost(usd: Decimal | None, unpriced: int) -> str:
 
 
 def short_cost(usd: Decimal | None, unpriced: int) -> str:
-    """Return the same for a cell of a table: `≥ $0.120`."""
-    return cost(usd, unpriced).replace("at least ", f"≥{SPACE}")
+    """Return the same for a cell of a table: `≥$0.120`."""
+    return cost(usd, unpriced).replace("at least ", "≥")
 
 
 def count(number: int | None) -> str:

@@ -19,7 +19,7 @@ from agentops.accounts.models import Project, Role
 from tests.builders import make_membership, make_project, signed_in
 from tests.traces.api import Api
 from tests.traces.builders import send, step
-from tests.traces.otlp import Exporter, child, log, read, span
+from tests.traces.otlp import TOOL, Exporter, child, log, read, span
 from traces.export import export
 from traces.ingest.cost import NEW_AT_MOST, Estimator, Tokens, money, price
 from traces.models import Session, Span, Trace
@@ -151,6 +151,14 @@ def test_prices_are_those_of_the_package_for_every_model_at_every_length() -> No
     assert known > 120  # the others embed, are paid by the hour or the page, or have no price
 
 
+def test_a_cache_larger_than_the_input_is_not_within_it() -> None:
+    within, beside = Tokens(130_213, 100, 128_955, 1_253), Tokens(5, 100, 128_955, 1_253)
+    found = [price(SONNET, tokens, provider="anthropic", at=AT) for tokens in (within, beside)]
+    assert found == [Decimal("0.04490025")] * 2
+    longer = Tokens(100_000, 0, 200_001)  # and counts for prices that go by the length of the request
+    assert price(SONNET, longer, provider="anthropic", at=AT) == Decimal("0.7200006")
+
+
 def test_names_that_a_sender_makes_up_are_not_looked_up_for_ever() -> None:
     estimator = Estimator()
     for number in range(NEW_AT_MOST + 1):
@@ -251,6 +259,28 @@ def test_a_call_that_two_libraries_tell_of_is_paid_once(exporter: Exporter) -> N
     assert (trace.cost_usd, trace.priced, trace.unpriced) == (None, 0, 1)
 
 
+def test_a_trace_whose_only_call_another_trace_tells_of_costs_nothing_that_is_known(exporter: Exporter) -> None:
+    known = ANTHROPIC | usage(1521, 1000, 200, 50) | {"gen_ai.response.id": "msg_" + "b" * 20}
+    exporter.send(span(1), child(2, known), scope="com.anthropic.sdk.python")
+    other = {"traceId": "f" * 32}
+    exporter.send(span(3, **other), span(4, known, parentSpanId=f"{3:016x}", **other))
+    first, second = Trace.objects.of(exporter.project).order_by("received_at")
+    assert (first.cost_usd, first.estimated_usd, first.priced, first.steps) == (None, 0, 0, 0)
+    assert (second.cost_usd, second.priced) == (COST, 1)
+    assert_sums(exporter.project)
+
+
+def test_a_trace_that_moves_takes_its_costs_along(exporter: Exporter) -> None:
+    said = ANTHROPIC | usage(1521, 1000, 200, 50)
+    exporter.send(span(1, said | {"gen_ai.conversation.id": "c-1"}, traceId=f"{1:032x}"))
+    for number, known in ((3, said), (4, {**said, "gen_ai.response.model": "m-1"})):  # within what comes after them
+        exporter.send(span(number, known, traceId=f"{2:032x}", parentSpanId=f"{2:016x}"))
+    exporter.send(span(2, TOOL | {"gen_ai.conversation.id": "c-1"}, traceId=f"{2:032x}"))
+    trace = exporter.trace()
+    assert (trace.cost_usd, trace.estimated_usd, trace.priced, trace.unpriced) == (2 * COST, 2 * COST, 2, 1)
+    assert_sums(exporter.project)
+
+
 def test_threads_add_up(exporter: Exporter) -> None:
     said = ANTHROPIC | usage(1521, 1000, 200, 50) | {"gen_ai.conversation.id": "c-1"}
     for number in range(1, 4):
@@ -321,9 +351,14 @@ def test_pages_say_what_is_estimated_and_what_is_unknown() -> None:
     assert cost(Session.objects.of(member.project).get(session_id="s-1").get_absolute_url()) == [partly]
     for path in ("/traces", "/sessions"):
         page = client.get(path).content.decode()
-        assert "≥\u00a0$0.010" in page
+        assert "≥$0.010" in page
         assert ">unknown<" in page
 
 
+@pytest.mark.django_db
 def test_money_is_as_exact_as_the_row_that_keeps_it() -> None:
     assert money(0.1234567891234) == Decimal("0.123456789")
+    project = make_project()
+    send(project, *(call(n, cost_usd=4e-10) for n in range(5)))
+    assert_sums(project)
+    assert Trace.objects.of(project).get().cost_usd == 0

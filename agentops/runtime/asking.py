@@ -147,8 +147,9 @@ def _journal(
     run.turn += 1
     run.tokens += answer.usage.input_tokens + answer.usage.output_tokens
     run.cost_usd += answer.cost_usd or Decimal(0)
+    run.unpriced += answer.cost_usd is None
     run.model_failures = 0
-    run.save(update_fields=["turn", "tokens", "cost_usd", "model_failures"])
+    run.save(update_fields=["turn", "tokens", "cost_usd", "unpriced", "model_failures"])
     return ModelTurn.objects.create(
         run=run,
         turn=run.turn,

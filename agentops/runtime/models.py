@@ -47,6 +47,7 @@ class Run(models.Model):
     model_failures = models.IntegerField(default=0, db_default=0)  # in a row
     tokens = models.BigIntegerField(default=0, db_default=0)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0, db_default=0)
+    unpriced = models.IntegerField(default=0, db_default=0)  # answers whose cost nobody knows
     max_steps = models.IntegerField(default=Budget().max_steps)
     max_tokens = models.BigIntegerField(default=Budget().max_tokens)
     max_cost_usd = models.DecimalField(max_digits=18, decimal_places=9, default=Budget().max_cost_usd)

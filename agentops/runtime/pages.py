@@ -131,8 +131,10 @@ def limits(run: Run, now: datetime) -> list[Limit]:
         "cost_usd": ("Money", lambda usd: numbers.money(Decimal(str(usd)))),
         "wall_s": ("Time at work", numbers.duration),
     }
+    used = {key: write(table[key]["used"]) for key, (_, write) in written.items()}
+    used["cost_usd"] = numbers.cost(run.cost_usd, run.unpriced)
     return [
-        Limit(name, write(row["used"]), write(row["limit"]), row["used"] / row["limit"] if row["limit"] else 1.0)
+        Limit(name, used[key], write(row["limit"]), row["used"] / row["limit"] if row["limit"] else 1.0)
         for key, (name, write) in written.items()
         for row in [table[key]]
     ]

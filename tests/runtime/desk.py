@@ -160,12 +160,14 @@ class Note(DeskTool):
 TOOLS: tuple[type[DeskTool], ...] = (LookUp, Refund, Charge, Book, Mail, Note)
 
 
+COST: Decimal | None = Decimal("0.001")
+
+
 def say(content: list[dict[str, Any]], stop_reason: str) -> Answer:
     """Return an answer that costs a tenth of a cent."""
     usage = Usage(input_tokens=100, output_tokens=10, cached_tokens=0)
-    cost = Decimal("0.001")
     return Answer(
-        content=content, stop_reason=stop_reason, usage=usage, model="scripted", simulated=True, cost_usd=cost
+        content=content, stop_reason=stop_reason, usage=usage, model="scripted", simulated=True, cost_usd=COST
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+import tests.runtime.desk
 from agentops.accounts.models import Membership, Role
 from agentops.runtime.models import Run
 from agentops.runtime.services import cancel_run
@@ -55,6 +56,18 @@ def test_pages_cost_the_same_however_much_they_show(client: Client, desk: Desk, 
         for path, cost in {"/runs": 3, f"/runs/{run.pk}": 7}.items():
             with django_assert_num_queries(SIGNED_IN + cost):
                 assert client.get(path, headers={"HX-Request": "true"}).status_code == 200
+
+
+def test_what_answers_cost_that_nobody_knows_the_price_of_is_unknown_and_not_zero(
+    client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tests.runtime.desk, "COST", None)
+    run = desk.advance(desk.start([LOOK]))
+    content = page(client, f"/runs/{run.pk}")
+    assert "<dt>Cost</dt><dd>unknown</dd>" in content
+    assert "<strong>unknown</strong> of $2.00" in content
+    assert "</span>unknown</td>" in page(client, "/runs")
+    assert (desk.trace(run).cost_usd, desk.trace(run).unpriced) == (None, 2)
 
 
 def test_a_run_that_waits_says_for_whom_and_for_what(client: Client, desk: Desk) -> None:

@@ -30,7 +30,7 @@ def rows(form: str) -> list[tuple[Any, ...]]:
     batch = read(TRACES, body, is_json=False, now=now) if form == "otlp" else read_body(body, now=now)
     for place, span in enumerate(batch.spans):
         ref = refs.setdefault(span.trace, uuid4())
-        made.append(row(span, Placed(project.pk, now.date(), ref, now, place), None))
+        made.append(row(span, Placed(project.pk, now.date(), ref, now, place)))
     return made
 
 

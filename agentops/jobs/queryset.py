@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID, uuid4
 
@@ -80,9 +81,14 @@ class JobQuerySet(models.QuerySet[J]):
         keyed = {tuple(str(getattr(job, name)) for name in key): job for job in jobs}
         if not keyed:
             return []
-        statement, params = self._touch_statement([keyed[key] for key in sorted(keyed)], delay_s)
+        fields, delay = self.model.own_fields(), timedelta(seconds=delay_s)
+        params: list[Any] = []
+        for name in sorted(keyed):
+            job = keyed[name]
+            values = (field.get_db_prep_save(getattr(job, field.attname), connection) for field in fields)
+            params += [job.pk, delay, *values]
         with connection.cursor() as cursor:
-            cursor.execute(statement, params)
+            cursor.execute(_touch_statement(self.model, len(keyed)), params)
             return [row[0] for row in cursor.fetchall()]
 
     def release(self) -> int:
@@ -93,27 +99,24 @@ class JobQuerySet(models.QuerySet[J]):
         fields = {field.name: field for field in self.model.own_fields()}
         return [fields[name] for name in self.model.natural_key]
 
-    def _touch_statement(self, jobs: list[J], delay_s: float) -> tuple[sql.Composed, list[Any]]:
-        fields, key = self.model.own_fields(), self._key_fields()
-        params: list[Any] = []
-        for job in jobs:
-            values = [field.get_db_prep_save(getattr(job, field.attname), connection) for field in fields]
-            params += [job.pk, timedelta(seconds=delay_s), *values]
-        own = sql.SQL(", ").join([sql.Placeholder()] * len(fields))
-        row = sql.SQL("(%s, statement_timestamp() + %s, {})").format(own)
-        newest = [
-            sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(str(field.column)))
-            for field in fields
-            if field not in key
-        ]
-        statement = _TOUCH.format(
-            table=sql.Identifier(self.model._meta.db_table),
-            columns=_names(["id", "due_at", *(str(field.column) for field in fields)]),
-            rows=sql.SQL(", ").join([row] * len(jobs)),
-            key=_names(str(field.column) for field in key),
-            updates=sql.SQL(", ").join([sql.SQL("revision = job.revision + 1"), _DUE, *newest]),
-        )
-        return statement, params
+
+@lru_cache
+def _touch_statement(model: "type[Job]", rows: int) -> str:
+    """Return the statement that touches so many rows; composing it costs more than running it."""
+    fields = model.own_fields()
+    row = sql.SQL("(%s, statement_timestamp() + %s, {})").format(sql.SQL(", ").join([sql.Placeholder()] * len(fields)))
+    newest = [
+        sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(str(field.column)))
+        for field in fields
+        if field.name not in model.natural_key
+    ]
+    return _TOUCH.format(
+        table=sql.Identifier(model._meta.db_table),
+        columns=_names(["id", "due_at", *(str(field.column) for field in fields)]),
+        rows=sql.SQL(", ").join([row] * rows),
+        key=_names(str(field.column) for field in fields if field.name in model.natural_key),
+        updates=sql.SQL(", ").join([sql.SQL("revision = job.revision + 1"), _DUE, *newest]),
+    ).as_string()
 
 
 def _names(columns: Iterable[str]) -> sql.Composed:

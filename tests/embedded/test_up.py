@@ -6,6 +6,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -57,7 +58,8 @@ def test_only_web_listens_and_on_this_machine_the_sandbox(running: Instance) -> 
     inodes = set()
     for pid in running.processes():
         for link in Path(f"/proc/{pid}/fd").glob("*"):
-            inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+            with suppress(FileNotFoundError):  # closed since it was listed
+                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
     lines = [
         line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
     ]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from agentops.accounts.models import Project
 from tests.traces.builders import send, step
+from traces.ingest.columns import SAID
+from traces.ingest.record import SpanRecord
 from traces.models import DetectJob, IngestBatch, Session, Span, Toolset, Trace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -234,3 +236,7 @@ TOO_LONG = "x" * 201
 )
 def test_what_is_cut_is_counted_as_repaired(project: Project, fields: dict[str, Any]) -> None:
     assert send(project, step(1, **fields)).repaired == 1
+
+
+def test_a_record_has_its_columns_in_their_order() -> None:
+    assert SpanRecord.__struct_fields__[-len(SAID) :] == tuple(column.name for column in SAID)

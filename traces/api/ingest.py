@@ -10,7 +10,7 @@ from agentops.accounts.request import ProjectRequest
 from agentops.web.problems import problem, unavailable
 from traces.ingest.body import BodyRefusedError, read_request, turn
 from traces.ingest.native import BodyError, read_body
-from traces.ingest.record import Origin
+from traces.ingest.record import NATIVE, Origin
 from traces.ingest.store import Receipt, store
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ def _accept(request: ProjectRequest, *, ndjson: bool) -> HttpResponse:
     except BodyError as error:
         return problem(error.status, detail=str(error))
     key_name = request.api_key.name if request.api_key else ""
-    receipt = store(request.project, batch, Origin(source="native", key_name=key_name, agent=key_name))
+    receipt = store(request.project, batch, Origin(source=NATIVE, key_name=key_name, agent=key_name))
     return HttpResponse(msgspec.json.encode(as_json(receipt)), content_type="application/json")
 
 

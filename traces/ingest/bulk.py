@@ -16,6 +16,8 @@ _SMALL_FIELD = re.compile(rb"[\x0a\x12\x1a\x22\x2a\x32\x3a\x42\x4a\x52\x5a\x62\x
 
 def is_json_too_dense(body: bytes) -> bool:
     """Say whether a JSON text holds more than MAX_VALUES. Only one that might is looked at without its strings."""
+    if len(body) < 2 * MAX_VALUES:  # a value and what separates it from the next
+        return False
     if body.count(b",") + body.count(b"[") + body.count(b"{") <= MAX_VALUES:
         return False
     return _is_long(match for match in _SEPARATOR.finditer(body) if match.lastindex)

@@ -71,7 +71,7 @@ def _output(value: Any) -> dict[str, Any]:
     if text is None:
         return {}
     hashed = content_hash(text.encode())
-    return dict(zip(OUT, (body(text), hashed, len(text), preview.of_result(value)), strict=True))
+    return dict(zip(OUT, (body(text), hashed, len(text), preview.of_result(value, text)), strict=True))
 
 
 def _key(call: Call) -> str:

@@ -7,6 +7,7 @@ MAX_TEXT = 1_000_000  # characters of one text; the rest is cut, and said so
 MAX_ATTRIBUTES = 256_000  # characters of the JSON of one span's attributes
 MAX_NAME = 200  # characters of a name that is shown in lists and kept in indexes
 
+NESTING = frozenset({dict, list})
 REPLACEMENT = "\ufffd"
 _MARKER = re.compile(r"… \[cut: ([\d,]{1,20}) characters\]", re.ASCII)
 
@@ -47,17 +48,17 @@ def clean(value: Any) -> Any:
 
 def is_deeper(value: Any, limit: int) -> bool:
     """Say whether lists and objects are nested more than `limit` deep."""
-    level = [value]
-    for _ in range(limit + 1):
+    level = [value] if type(value) in NESTING else []
+    for _ in range(limit):
+        if not level:
+            return False
         level = [
             below
             for item in level
-            if isinstance(item, list | dict)
-            for below in (item if isinstance(item, list) else item.values())
+            for below in (item.values() if type(item) is dict else item)
+            if type(below) in NESTING
         ]
-        if not level:
-            return False
-    return True
+    return bool(level)
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:
@@ -65,12 +66,9 @@ def cut(text: str, limit: int = MAX_TEXT) -> str:
 
     What was cut before, as an export holds it, stays as it is.
     """
-    return f"{text[:limit]}… [cut: {len(text):,} characters]" if is_long(text, limit) else text
-
-
-def is_long(text: str, limit: int = MAX_TEXT) -> bool:
-    """Say whether a text has to be cut."""
-    return len(text) > limit and not is_cut(text, limit)
+    if len(text) <= limit or is_cut(text, limit):
+        return text
+    return f"{text[:limit]}… [cut: {len(text):,} characters]"
 
 
 def is_cut(text: str, limit: int = MAX_TEXT) -> bool:

@@ -16,10 +16,17 @@ class Column(NamedTuple):
     merge: str = "fill"  # "key", "fill" (nulls only), "keep" (what is stored stays), or a way of its own, see merge.py
 
 
-COLUMNS = (
+# Where a row goes and when it came, then what a record says of it, in the order of SpanRecord's fields.
+PLACED = (
     Column("project_id", "uuid", "key"),
     Column("trace_day", "date", "key"),
     Column("trace_ref_id", "uuid", "key"),
+    Column("received_at", "timestamptz", "keep"),
+    Column("arrival", "int4", "keep"),
+    Column("revised", "bool", "keep"),
+    Column("toolset_id", "uuid"),
+)
+SAID = (
     Column("span_id", "text", "key"),
     Column("parent_span_id", "text"),
     Column("step_number", "int4"),
@@ -33,10 +40,7 @@ COLUMNS = (
     Column("decision", "text"),
     Column("started_at", "timestamptz", "started"),
     Column("ended_at", "timestamptz", "latest"),
-    Column("received_at", "timestamptz", "keep"),
-    Column("arrival", "int4", "keep"),
     Column("is_error", "bool"),
-    Column("revised", "bool", "keep"),
     Column("repaired", "bool", "keep"),
     Column("synthetic_time", "bool", "keep"),
     Column("input_tokens", "int4"),
@@ -49,7 +53,6 @@ COLUMNS = (
     Column("input_hash", "int8"),
     Column("output_hash", "int8"),
     Column("output_size", "int4"),
-    Column("toolset_id", "uuid"),
     Column("original_timestamp", "text", "keep"),
     Column("input_preview", "text", "keep"),
     Column("output_preview", "text", "keep"),
@@ -58,9 +61,10 @@ COLUMNS = (
     Column("text", "text"),
     Column("thinking", "text"),
     Column("error", "text"),
-    Column("attributes", "jsonb", "join"),
     Column("call_id", "text"),
+    Column("attributes", "jsonb", "join"),
 )
+COLUMNS = (*PLACED, *SAID)
 NAMES = ", ".join(column.name for column in COLUMNS)
 TYPES = [column.type for column in COLUMNS]
 KEY = [column.name for column in COLUMNS if column.merge == "key"]
@@ -74,55 +78,16 @@ class Placed(NamedTuple):
     trace_ref_id: UUID
     received_at: Any
     arrival: int
+    revised: bool = False
+    toolset_id: UUID | None = None
 
 
-def row(span: SpanRecord, place: Placed, toolset_id: UUID | None) -> tuple[Any, ...]:
+def row(span: SpanRecord, place: Placed) -> tuple[Any, ...]:
     """Return the values of a new row, in the order of COLUMNS."""
-    return (
-        place.project_id,
-        place.trace_day,
-        place.trace_ref_id,
-        span.span_id,
-        span.parent_span_id,
-        span.step_number,
-        span.event_type,
-        span.name,
-        span.tool_name,
-        span.agent,
-        span.model,
-        span.provider,
-        span.approval_id,
-        span.decision,
-        span.started_at,
-        span.ended_at,
-        place.received_at,
-        place.arrival,
-        span.is_error,
-        False,
-        span.repaired,
-        span.synthetic_time,
-        span.input_tokens,
-        span.output_tokens,
-        span.cached_tokens,
-        span.cache_written_tokens,
-        span.context_tokens,
-        span.cost_usd,
-        span.estimated_usd,
-        span.input_hash,
-        span.output_hash,
-        span.output_size,
-        toolset_id,
-        span.original_timestamp,
-        span.input_preview,
-        span.output_preview,
-        span.input,
-        span.output,
-        span.text,
-        span.thinking,
-        span.error,
-        None if span.attributes is None else Jsonb(span.attributes, dumps=msgspec.json.encode),
-        span.call_id,
-    )
+    said = msgspec.structs.astuple(span)[-len(SAID) :]
+    if span.attributes is None:
+        return place + said
+    return (*place, *said[:-1], Jsonb(span.attributes, dumps=msgspec.json.encode))
 
 
 def copy_rows(table: str, values: list[tuple[Any, ...]]) -> None:

@@ -11,10 +11,9 @@ from agentops.redaction.hint import may_hold_secrets
 from traces.ingest.bulk import TOO_MANY, is_json_too_dense
 from traces.ingest.clean import clean, is_deeper, may_need_cleaning, repair_json
 from traces.ingest.record import Batch, Problem, Rejection
-from traces.ingest.step import StepIn, add_step
+from traces.ingest.step import MAX_DEPTH, StepIn, add_step
 
 MAX_ITEMS = 20_000
-MAX_DEPTH = 200  # far below what any of the encoders behind this door gives up at
 T = TypeVar("T")
 
 
@@ -39,6 +38,11 @@ class _Envelope(msgspec.Struct):
     steps: list[Raw] | UnsetType = UNSET
 
 
+class _Steps(msgspec.Struct):
+    steps: list[StepIn] | UnsetType = UNSET
+
+
+_decode_whole: Callable[[bytes], list[StepIn] | _Steps] = msgspec.json.Decoder(list[StepIn] | _Steps).decode
 _decode_start: Callable[[bytes], list[Raw] | _Envelope] = msgspec.json.Decoder(list[Raw] | _Envelope).decode
 _steps = msgspec.json.Decoder(StepIn)
 
@@ -50,12 +54,41 @@ def read_body(body: bytes, *, now: datetime, ndjson: bool = False) -> Batch:
     """
     if is_json_too_dense(body):
         raise TooLargeError(TOO_MANY)
-    items = _lines(body) if ndjson else _items(body)
-    if len(items) > MAX_ITEMS:
-        raise TooLargeError(TOO_MANY_ITEMS)
-    batch = read_items(items, now=now)
+    batch = None if ndjson else _read_whole(body, now)
+    if batch is None:
+        items = _lines(body) if ndjson else _items(body)
+        _check_number(items)
+        batch = read_items(items, now=now)
     batch.is_innocent = not may_hold_secrets(body)
     return batch
+
+
+def _read_whole(body: bytes, now: datetime) -> Batch | None:
+    """Return what a body holds of which every step is right; None where each has to be looked at by itself."""
+    if may_need_cleaning(body):
+        return None
+    try:
+        start = _decode_whole(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None
+    steps = start.steps if isinstance(start, _Steps) else start
+    if steps is UNSET:
+        return None
+    _check_number(steps)
+    batch = Batch(received=len(steps))
+    for step in steps:
+        if missing(step):
+            return None
+        try:
+            add_step(batch, step, now=now)
+        except RecursionError:
+            return None
+    return batch
+
+
+def _check_number(items: Sequence[Any]) -> None:
+    if len(items) > MAX_ITEMS:
+        raise TooLargeError(TOO_MANY_ITEMS)
 
 
 def read_items(items: Iterable[bytes | Raw], *, now: datetime) -> Batch:
@@ -133,7 +166,7 @@ def decode_repaired(raw: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, by
 
 def missing(step: StepIn) -> list[Problem]:
     """Return a problem for each required field that a step lacks."""
-    if step.is_status:
+    if not (step.step_number is None or step.timestamp is None or step.event_type is None) or step.is_status:
         return []
     return [Problem(f"/{name}", "is required") for name in REQUIRED if getattr(step, name) is None]
 

@@ -188,13 +188,11 @@ def attributes_of(sent: Any, cleaner: Cleaner, dropped: int = 0) -> Attributes:
             dropped += len(sent) - place
             break
         key, value = pair.key, pair.value
-        kind = value.WhichOneof("value")
-        if kind == "string_value":
-            said = value.string_value
-            if "\x00" in said or len(said) > MAX_TEXT:
-                said = cleaner.text(said)
-        else:
+        said = value.string_value  # empty also where it is no string
+        if not said:
             said = cleaner.value(nested(value))
+        elif "\x00" in said or len(said) > MAX_TEXT:
+            said = cleaner.text(said)
         if not key or key in found:
             cleaner.repaired = True
         if not key:

@@ -59,7 +59,7 @@ def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime)
         toolset=toolset(reading.tools),
         original_timestamp=times.original,
         input_preview=preview.of_arguments(reading.arguments),
-        output_preview=preview.of_result(reading.result) or preview.of_text(reading.text or error),
+        output_preview=preview.of_result(reading.result, output) or preview.of_text(reading.text or error),
         input=body(arguments),
         output=body(output),
         text=None if reading.text is None else cut(reading.text),

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -182,6 +182,7 @@ def fit(attributes: Attributes, limit: int = MAX_ATTRIBUTES) -> Attributes:
     return kept
 
 
+@lru_cache(maxsize=4_096)  # the spans of a batch share a few
 def trace_id(raw: bytes) -> UUID:
     if len(raw) != TRACE_ID_BYTES or not any(raw):
         raise BadSpanError("/traceId", f"must be {TRACE_ID_BYTES} bytes that are not all zero")

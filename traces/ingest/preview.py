@@ -25,11 +25,9 @@ def of_arguments(value: Any) -> str | None:
     return of_text(", ".join(parts))
 
 
-def of_result(value: Any) -> str | None:
-    """Return the text of a result; a string is shown as it is, not as JSON."""
-    if value is None:
-        return None
-    return of_text(value if isinstance(value, str) else _json(value))
+def of_result(value: Any, text: str | None) -> str | None:
+    """Return the text of a result: a string as it is, anything else as its JSON `text`."""
+    return of_text(value if isinstance(value, str) else text)
 
 
 def of_text(text: str | None) -> str | None:
@@ -37,7 +35,8 @@ def of_text(text: str | None) -> str | None:
     if not text:
         return None
     seen = text[: LENGTH + 40]
-    line = " ".join(seen.split())
+    is_line = seen.isprintable() and "  " not in seen and seen[0] != " " and seen[-1] != " "
+    line = seen if is_line else " ".join(seen.split())
     if len(line) < LENGTH and len(seen) < len(text):  # much of the start is white space
         seen = text[: LENGTH * 8]
         line = " ".join(seen.split())

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+NATIVE = "native"  # the source of batches in the native wire format
+
 
 class ToolsetRecord(msgspec.Struct, frozen=True):
     """The tools offered to a model, with the hash that names them."""
@@ -19,9 +21,13 @@ class ToolsetRecord(msgspec.Struct, frozen=True):
 class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One span, ready for its row; the names are those of the columns (traces.models.Span)."""
 
+    # Not of its row.
     trace: UUID
+    toolset: ToolsetRecord | None = None
+    is_told: bool = False  # made of what messages tell, and no item of the request
+
+    # Of its row, in the order in which COPY writes it (columns.py).
     span_id: str
-    started_at: datetime
     parent_span_id: str | None = None
     step_number: int | None = None
     event_type: str | None = None
@@ -32,6 +38,7 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider: str | None = None
     approval_id: str | None = None
     decision: str | None = None
+    started_at: datetime
     ended_at: datetime | None = None
     is_error: bool | None = None
     repaired: bool = False
@@ -46,7 +53,6 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     input_hash: int | None = None
     output_hash: int | None = None
     output_size: int | None = None
-    toolset: ToolsetRecord | None = None
     original_timestamp: str | None = None
     input_preview: str | None = None
     output_preview: str | None = None
@@ -55,9 +61,8 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str | None = None
     thinking: str | None = None
     error: str | None = None
-    attributes: dict[str, Any] | None = None
     call_id: str | None = None  # what the same call is found by in other spans, see ingest/calls.py
-    is_told: bool = False  # made of what messages tell, and no item of the request
+    attributes: dict[str, Any] | None = None
 
     @property
     def key(self) -> tuple[UUID, str]:
@@ -125,7 +130,7 @@ class Rejection(msgspec.Struct, frozen=True):
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where a batch came from, for the ledger and for what may be concluded from it."""
 
-    source: str  # the door and its dialect: "native", "import", …
+    source: str  # the door and its dialect: NATIVE, "import", …
     key_name: str = ""
     agent: str = ""  # of a trace whose sender names none
     backfill: bool = False
@@ -144,7 +149,10 @@ class Batch(msgspec.Struct, kw_only=True):
     redacted: dict[str, int] = {}  # secrets that were taken out, each once, by kind
 
     def trace(self, trace: UUID, external_id: str | None) -> TraceRecord:
-        return self.traces.setdefault(trace, TraceRecord(trace=trace, external_id=external_id))
+        found = self.traces.get(trace)
+        if found is None:
+            found = self.traces[trace] = TraceRecord(trace=trace, external_id=external_id)
+        return found
 
 
 def content_hash(data: bytes) -> int:

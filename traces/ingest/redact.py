@@ -85,7 +85,7 @@ def _derived(span: SpanRecord, sent: SpanRecord) -> SpanRecord:
         made["output_hash"] = content_hash(span.output.encode())
         made["output_size"] = (sent.output_size or 0) + len(span.output) - len(sent.output)
     if any(getattr(span, field) != getattr(sent, field) for field in OUTPUTS):
-        made["output_preview"] = preview.of_result(output) or preview.of_text(span.text or span.error)
+        made["output_preview"] = preview.of_result(output, span.output) or preview.of_text(span.text or span.error)
     return msgspec.structs.replace(span, **made) if made else span
 
 

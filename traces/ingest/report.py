@@ -10,9 +10,9 @@ from django.db import connection
 from agentops.accounts.models import Project
 from traces.ingest.dialects.base import all_dialects
 from traces.ingest.needs import NEEDS, Need, State, Tally, fix, judge
+from traces.ingest.record import NATIVE
 
 TRACES, SPANS = 50, 100  # the newest traces, and at most so many spans of each
-NATIVE = "native"
 MADE_HERE = ("runtime", "demo", "import")  # not what a client of the project sent
 CLIENTS_SHOWN = 8
 NATIVE_FIXES = {

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from msgspec import Meta
 
 from traces.ids import span_key, trace_key
 from traces.ingest import preview
-from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut, is_cut, is_long, whole_size
+from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut, is_cut, is_deeper, whole_size
 from traces.ingest.cost import money
 from traces.ingest.record import (
     Batch,
@@ -26,15 +27,16 @@ Milliseconds = Annotated[float, Meta(ge=0, le=3_155_760_000_000)]  # a century
 Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
+MAX_DEPTH = 200  # of a value; far below what any of the encoders behind the doors gives up at
 
 
-class ToolIn(msgspec.Struct, omit_defaults=True):
+class ToolIn(msgspec.Struct, omit_defaults=True, gc=False):
     name: Identity
     schema: dict[str, Any] | None = None
     risk: str | None = None
 
 
-class StepIn(msgspec.Struct, kw_only=True):
+class StepIn(msgspec.Struct, kw_only=True, gc=False):
     """A step as the contract gives it; absent and null say the same."""
 
     trace_id: Identity
@@ -81,26 +83,47 @@ class StepIn(msgspec.Struct, kw_only=True):
 
 
 def add_step(batch: Batch, step: StepIn, *, now: datetime, repaired: bool = False, synthetic: bool = False) -> None:
-    """Add one valid step to the batch."""
+    """Add one valid step to the batch. Raises RecursionError for one whose values are nested too deeply."""
     trace, external_id = trace_key(step.trace_id)
     about = batch.trace(trace, external_id)
+    step, is_cut = _fitting(step)
     if step.is_status:
         _note_trace(about, step, span=None)
         about.status_items.append(step.trace_status or "")
         return
-    span = _span(trace, step, now=now, repaired=repaired, synthetic=synthetic)
+    span = _span(trace, step, now=now, repaired=repaired or is_cut, synthetic=synthetic)
     _note_trace(about, step, span=span)
     batch.spans.append(span)
 
 
+LIMITS = dict.fromkeys(
+    ("name", "tool_name", "agent", "model", "provider", "decision", "user", "trace_name", "environment", "release"),
+    MAX_NAME,
+) | dict.fromkeys(("text", "model_thinking", "error"), MAX_TEXT)
+_names, _texts = (attrgetter(*(name for name in LIMITS if LIMITS[name] == limit)) for limit in (MAX_NAME, MAX_TEXT))
+
+
+def _fitting(step: StepIn) -> tuple[StepIn, bool]:
+    """Return a step whose names and texts are within their limits, and whether one of them had to be cut."""
+    if _longest(_names(step)) <= MAX_NAME and _longest(_texts(step)) <= MAX_TEXT:
+        return step, False
+    kept = {name: cut(value, limit) for name, limit in LIMITS.items() if (value := getattr(step, name))}
+    fitting = msgspec.structs.replace(step, **kept)
+    return fitting, fitting != step
+
+
+def _longest(texts: tuple[str | None, ...]) -> int:
+    return max(map(len, filter(None, texts)), default=0)
+
+
 def _note_trace(about: TraceRecord, step: StepIn, *, span: SpanRecord | None) -> None:
     about.session_id = about.session_id or step.session_id or ""
-    about.name = cut(step.trace_name or "", MAX_NAME) or about.name
+    about.name = step.trace_name or about.name
     if step.event_type != "human_gate":  # its agent is the person who speaks
-        about.agent = about.agent or cut(step.agent or "", MAX_NAME)
-    about.user = about.user or cut(step.user or "", MAX_NAME)
-    about.environment = about.environment or cut(step.environment or "", MAX_NAME)
-    about.release = about.release or cut(step.release or "", MAX_NAME)
+        about.agent = about.agent or step.agent or ""
+    about.user = about.user or step.user or ""
+    about.environment = about.environment or step.environment or ""
+    about.release = about.release or step.release or ""
     about.status = step.trace_status or about.status
     if span is not None and not about.preview and span.event_type != "tool_call":
         about.preview = preview.of_text(span.text) or ""
@@ -113,24 +136,25 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
     started_at, original = sane_time(timestamp, now)
     output, arguments = _body(step.tool_output), _body(step.tool_input)
     attributes = _attributes(step.metadata)
-    is_shorter = (arguments.is_cut, output.is_cut, _is_long(step), bool(attributes) and attributes is not step.metadata)
+    is_shorter = arguments.is_cut or output.is_cut or (bool(attributes) and attributes is not step.metadata)
     return SpanRecord(
         trace=trace,
+        toolset=_toolset(step.tools),
         span_id=step.span_id or span_key(trace, number),
         parent_span_id=step.parent_span_id,
         step_number=number,
         event_type=step.event_type,
-        name=_name(step.name),
-        tool_name=_name(step.tool_name),
-        agent=_name(step.agent),
-        model=_name(step.model),
-        provider=_name(step.provider),
+        name=step.name or None,
+        tool_name=step.tool_name or None,
+        agent=step.agent or None,
+        model=step.model or None,
+        provider=step.provider or None,
         approval_id=step.approval_id,
-        decision=_name(step.decision),
+        decision=step.decision or None,
         started_at=started_at,
         ended_at=None if step.duration_ms is None else started_at + timedelta(milliseconds=step.duration_ms),
         is_error=step.is_error,
-        repaired=repaired or original is not None or any(is_shorter),
+        repaired=repaired or original is not None or is_shorter,
         synthetic_time=synthetic,
         input_tokens=step.input_tokens,
         output_tokens=step.output_tokens,
@@ -139,17 +163,16 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
         context_tokens=step.context_token_count,
         cost_usd=None if step.cost_usd is None else money(step.cost_usd),
         input_hash=_arguments_hash(step.tool_input, arguments),
-        output_hash=None if output.text is None else content_hash(output.text.encode()),
+        output_hash=None if output.text is None else content_hash(output.data),
         output_size=output.size,
-        toolset=_toolset(step.tools),
         original_timestamp=original,
         input_preview=preview.of_arguments(step.tool_input),
-        output_preview=preview.of_result(step.tool_output) or preview.of_text(step.text or step.error),
+        output_preview=preview.of_result(step.tool_output, output.text) or preview.of_text(step.text or step.error),
         input=arguments.text,
         output=output.text,
-        text=None if step.text is None else cut(step.text),
-        thinking=None if step.model_thinking is None else cut(step.model_thinking),
-        error=None if step.error is None else cut(step.error),
+        text=step.text,
+        thinking=step.model_thinking,
+        error=step.error,
         attributes=attributes,
     )
 
@@ -161,7 +184,7 @@ def sane_time(value: datetime, now: datetime) -> tuple[datetime, str | None]:
     """
     value = value.replace(tzinfo=UTC) if value.tzinfo is None else value
     if EARLIEST <= value <= now + AHEAD:
-        return value.astimezone(UTC), None
+        return value if value.tzinfo is UTC else value.astimezone(UTC), None
     return now, value.isoformat()
 
 
@@ -170,57 +193,58 @@ def arguments_hash(value: Any) -> int:
     return content_hash(msgspec.json.encode(value, order="deterministic"))
 
 
-def _name(value: str | None) -> str | None:
-    return cut(value, MAX_NAME) if value else None
-
-
 class _Body(NamedTuple):
     """A JSON value as it is stored: its text, or, where that is too long, a JSON string of its start."""
 
     text: str | None = None
+    data: bytes = b""  # the text in UTF-8
     size: int | None = None  # characters of the whole
     is_cut: bool = False
 
 
+_NO_BODY = _Body()
+
+
 def _body(value: Any) -> _Body:
     if value is None:
-        return _Body()
-    text = msgspec.json.encode(value).decode()
+        return _NO_BODY
+    data = _json(value)
+    text = data.decode()
     if len(text) <= MAX_TEXT:
-        return _Body(text, len(text))
+        return _Body(text, data, len(text))
     if isinstance(value, str) and is_cut(value):  # by an earlier import
-        return _Body(text, whole_size(value))
-    return _Body(msgspec.json.encode(cut(text)).decode(), len(text), is_cut=True)
+        return _Body(text, data, whole_size(value))
+    data = msgspec.json.encode(cut(text))
+    return _Body(data.decode(), data, len(text), is_cut=True)
+
+
+def _json(value: Any, order: Literal["deterministic"] | None = None) -> bytes:
+    """Return the JSON of a value. Raises RecursionError for one that is nested too deeply."""
+    data = msgspec.json.encode(value, order=order)
+    if len(data) > 2 * MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+        raise RecursionError
+    return data
 
 
 def _arguments_hash(value: Any, body: _Body) -> int | None:
     """Return the hash of the arguments, or, where they are too long, of what is stored of them."""
     if body.text is None or body.size is None:
         return None
-    return arguments_hash(value) if body.size <= MAX_TEXT else content_hash(body.text.encode())
+    return arguments_hash(value) if body.size <= MAX_TEXT else content_hash(body.data)
 
 
 def _attributes(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
     if not metadata:
         return None
-    text = msgspec.json.encode(metadata).decode()
+    text = _json(metadata).decode()
     before = metadata.get("agentops.cut")
     if len(text) <= MAX_ATTRIBUTES or (isinstance(before, str) and is_cut(before, MAX_ATTRIBUTES)):
         return metadata
     return {"agentops.cut": cut(text, MAX_ATTRIBUTES)}
 
 
-def _is_long(step: StepIn) -> bool:
-    texts = (step.text, step.model_thinking, step.error)
-    names = (
-        step.name, step.tool_name, step.agent, step.model, step.provider, step.decision,
-        step.user, step.trace_name, step.environment, step.release,
-    )  # fmt: skip
-    return any(is_long(text) for text in texts if text) or any(is_long(name, MAX_NAME) for name in names if name)
-
-
 def _toolset(tools: list[ToolIn] | None) -> ToolsetRecord | None:
     if not tools:
         return None
     plain = msgspec.to_builtins(tools)
-    return ToolsetRecord(sha256(msgspec.json.encode(plain, order="deterministic")).digest(), plain)
+    return ToolsetRecord(sha256(_json(plain, "deterministic")).digest(), plain)

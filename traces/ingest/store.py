@@ -1,7 +1,7 @@
 """The one writer of spans: a batch becomes rows, sums, jobs and a ledger entry in one transaction, then a notice."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -16,8 +16,8 @@ from traces.ingest import merge, rollup
 from traces.ingest.agents import limit_agents
 from traces.ingest.columns import Placed, copy_rows, row
 from traces.ingest.cost import estimated
-from traces.ingest.joins import join_stored
-from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
+from traces.ingest.joins import Joined, join_stored
+from traces.ingest.record import NATIVE, Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
 from traces.ingest.redact import redact
 from traces.ingest.threads import fold
 from traces.ingest.upsert import TraceRow, upsert_sessions, upsert_toolsets, upsert_traces
@@ -62,7 +62,7 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     traces = sorted(batch.traces.values(), key=lambda about: about.trace)
     sessions = upsert_sessions(project.pk, traces)
     rows = upsert_traces(project.pk, traces, sessions, origin)
-    joined = join_stored(project.pk, batch.spans)
+    joined = Joined(batch.spans) if origin.source == NATIVE else join_stored(project.pk, batch.spans)
     if others := {span.trace for span in joined.spans} - rows.keys():
         traces = sorted([*traces, *map(_unsaid, others)], key=lambda about: about.trace)
     if joined.changed or others:
@@ -105,15 +105,10 @@ def _write_spans(
     """Write the spans and return how many were accepted, duplicate, and repaired among the accepted."""
     accepted = duplicates = repaired = 0
     for wave in _waves(spans):
-        values = []
+        values = list(_rows(project, wave, rows, toolsets, sums))
+        changes = {} if _copy(values) else merge.merge(values)
         for span in wave:
-            trace = rows[span.trace]
-            arrival = sums[span.trace].take_arrival()
-            place = Placed(project.pk, trace.trace_day, trace.id, trace.last_received_at, arrival)
-            values.append(row(span, place, toolsets[span.toolset.sha256] if span.toolset else None))
-        changes = merge.merge(values) if not _copy(values) else {}
-        for span in wave:
-            change = changes.get((rows[span.trace].id, span.span_id))
+            change = changes.get((rows[span.trace].id, span.span_id)) if changes else None
             sums[span.trace].add(span, change)
             is_duplicate = change is not None and not change.added
             if span.is_told:
@@ -124,8 +119,25 @@ def _write_spans(
     return accepted, duplicates, repaired
 
 
-def _waves(spans: Sequence[SpanRecord]) -> Iterable[list[SpanRecord]]:
+def _rows(
+    project: Project,
+    spans: Iterable[SpanRecord],
+    rows: dict[UUID, TraceRow],
+    toolsets: dict[bytes, UUID],
+    sums: dict[UUID, rollup.Sums],
+) -> Iterator[tuple[Any, ...]]:
+    for span in spans:
+        trace, arrival = rows[span.trace], sums[span.trace].take_arrival()
+        toolset = toolsets[span.toolset.sha256] if span.toolset else None
+        place = Placed(project.pk, trace.trace_day, trace.id, trace.last_received_at, arrival, toolset_id=toolset)
+        yield row(span, place)
+
+
+def _waves(spans: Sequence[SpanRecord]) -> Iterable[Sequence[SpanRecord]]:
     """Yield lists in which no span comes twice; a batch without repeats is one list."""
+    if spans and len({span.key for span in spans}) == len(spans):
+        yield spans
+        return
     while spans:
         seen: set[tuple[UUID, str]] = set()
         wave: list[SpanRecord] = []

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ SPAN = "span:"  # the id of the call's span, which a log record names
 USAGE = "usage:"  # the model and the tokens of a request, which are told apart by their times
 # The provider's id of a response lies somewhere in the JSON of what came back.
 RESPONSE_ID = re.compile(r'"id"\s*:\s*"((?:msg|resp|chatcmpl|gen)[-_][A-Za-z0-9_-]{4,100})"')
+REPEATED = 100_000  # characters of the tools offered to a model, up to which they are remembered
 MAX_NESTING = 200  # of JSON within a text; as deep as the native door reads
 
 
@@ -92,7 +93,10 @@ def _concrete(kind: type[Dialect]) -> list[type[Dialect]]:
 
 
 def dialect_of(scope: Scope, attributes: Attributes) -> Dialect:
-    return next(one for one in all_dialects() if one.matches(scope, attributes))
+    for one in all_dialects():
+        if one.matches(scope, attributes):
+            return one
+    raise LookupError("the last dialect matches everything")
 
 
 def first(attributes: Attributes, *keys: str) -> Any:
@@ -150,15 +154,19 @@ def parsed(value: Any) -> Any:
     return decoded(value)
 
 
-def decoded(value: str) -> Any:
+def decoded(value: str | bytes) -> Any:
     """Return what a text of JSON says; the text itself where it is none, or nested too deeply."""
     try:
         found = msgspec.json.decode(value)
-        if value.count("{") + value.count("[") > MAX_NESTING and is_deeper(found, MAX_NESTING):
+        if len(value) > 2 * MAX_NESTING and is_deeper(found, MAX_NESTING):
             return value
-        return clean(found) if "\\u0000" in value else found
+        return clean(found) if _holds_nul(value) else found
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return value
+
+
+def _holds_nul(text: str | bytes) -> bool:
+    return b"\\u0000" in text if isinstance(text, bytes) else "\\u0000" in text
 
 
 def response_id(answer: str | None) -> str | None:
@@ -175,7 +183,18 @@ def named_arguments(sent: Any) -> Any:
 
 
 def schemas(offered: Any) -> list[dict[str, Any]] | None:
-    """Return tools as the product knows them from any of the shapes that providers give them."""
+    """Return tools as the product knows them from any of the shapes that providers give them, or its JSON."""
+    if isinstance(offered, str):
+        return _schemas_of_text(offered) if len(offered) < REPEATED else _schemas(parsed(offered))
+    return _schemas(offered)
+
+
+@lru_cache(maxsize=64)  # every request to a model offers the same ones again
+def _schemas_of_text(offered: str) -> list[dict[str, Any]] | None:
+    return _schemas(parsed(offered))
+
+
+def _schemas(offered: Any) -> list[dict[str, Any]] | None:
     found = []
     for one in offered if isinstance(offered, list) else []:
         tool = parsed(one)

@@ -58,7 +58,7 @@ def _messages(value: Any) -> list[Any]:
 
 def _taken_apart(messages: Iterable[Any]) -> Iterator[Said]:
     for one in messages:
-        message = decoded(bytes(one).decode()) if isinstance(one, Raw) else one
+        message = decoded(bytes(one)) if isinstance(one, Raw) else one
         if isinstance(message, dict):
             yield _said(message)
 
@@ -107,7 +107,7 @@ def note_tool_message(reading: Reading, output: Any) -> Any:
 
 
 def _said(sent: dict[str, Any]) -> Said:
-    message = unwrapped(sent)
+    message = sent if "parts" in sent else unwrapped(sent)
     role = str(message.get("role") or message.get("type") or sent.get("type") or "")
     said = Said(ROLES.get(role, role))
     parts = message.get("parts")

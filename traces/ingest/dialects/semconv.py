@@ -104,7 +104,7 @@ def note_model(reading: Reading, span: WireSpan) -> None:
     details = next((event.attributes for event in span.events if event.name == DETAILS), attributes)
     note_answer(reading, Conversation(_messages(attributes, details, "gen_ai.output.messages")))
     note_request(reading, Conversation(_messages(attributes, details, "gen_ai.input.messages")))
-    reading.tools = schemas(parsed(_messages(attributes, details, "gen_ai.tool.definitions")))
+    reading.tools = schemas(_messages(attributes, details, "gen_ai.tool.definitions"))
 
 
 def note_usage(reading: Reading, attributes: Attributes) -> None:

@@ -70,4 +70,4 @@ def _note_model(reading: Reading, attributes: Attributes) -> None:
     }
     note_answer(reading, Conversation([answer]))
     reading.thinking = reading.thinking or text(attributes, "ai.response.reasoning")
-    reading.tools = schemas(parsed(attributes.get("ai.prompt.tools")))
+    reading.tools = schemas(attributes.get("ai.prompt.tools"))

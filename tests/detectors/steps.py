@@ -28,6 +28,7 @@ def make_step(number: int, **fields: Any) -> Step:
         "result_hash": None if output is None else content_hash(output),
         "result_size": None if output is None else len(output),
         "result_preview": None if result is None else str(result)[:160],
+        "result": result if result is None or isinstance(result, str) else msgspec.json.encode(result).decode(),
     }
     return Step(**(values | fields))
 

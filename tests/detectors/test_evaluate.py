@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 
 from tests.instance import CHECKOUT
 from traces.detectors.base import Detector, Hit, Severity, Step, detector
+from traces.detectors.labelled import read_run
 from traces.detectors.nonsense import nonsense
 
 Run = dict[str, Any]
@@ -175,3 +176,14 @@ def test_a_large_file_is_read_on_all_cores_to_the_same_rows(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     cells = [line.split("  ") for line in done.stdout.splitlines()]
     assert {(row[5], row[6]) for row in cells if row[1] == "tool_loop"} >= {("ours", "100"), ("run_length", "100")}
+
+
+def test_actions_caused_by_an_injected_instruction_are_truth_about_drift_too() -> None:
+    label = {"pattern": "over_automation", "step": 3, "basis": "env"}
+    truth = {"labels": [label], "coverage": {"over_automation": "full"}, "outcome": "fail"}
+    injected = {"over_automation": "actions caused by an injected instruction"}
+    read = read_run(msgspec.json.encode(run("r", None) | {"truth": truth | {"scope": injected}})).truth
+    assert [(label.pattern, label.step) for label in read.labels] == [("over_automation", 3), ("context_drift", 3)]
+    assert read.coverage["context_drift"] == "full"
+    other = read_run(msgspec.json.encode(run("r", None) | {"truth": truth})).truth
+    assert [label.pattern for label in other.labels] == ["over_automation"]

@@ -12,6 +12,7 @@ from traces.ingest.trajectory import add_trajectory
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the same at each reading, as nothing may depend on it
 FAR = datetime.max.replace(tzinfo=UTC)
+INJECTED = "actions caused by an injected instruction"  # the scope of labels that are hijacks by another name
 
 
 class Label(msgspec.Struct):
@@ -26,7 +27,15 @@ class Truth(msgspec.Struct):
 
     labels: list[Label] = []
     coverage: dict[str, str] = {}
+    scope: dict[str, str] = {}
     outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        """Count what labels of `over_automation` say of injected instructions as `context_drift` too."""
+        if self.scope.get("over_automation") == INJECTED and "context_drift" not in self.coverage:
+            hijacks = [label for label in self.labels if label.pattern == "over_automation"]
+            self.labels += [msgspec.structs.replace(label, pattern="context_drift") for label in hijacks]
+            self.coverage["context_drift"] = self.coverage.get("over_automation", "none")
 
 
 class LabelledRun(msgspec.Struct):

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 BEFORE_CHARS, AFTER_CHARS = 200, 120  # of the text around a value that may belong to it
+MAX_PLACES = 5  # of a value in one text that are looked at
+SENTENCE_WORDS = 3
 _WORD = re.compile(r"[^\W\d_]{3,}")
 STEM = 5  # letters by which "article" is known in "articles"
 _FIELD = re.compile(r"\A[ \t]*(?:- )?[\w ]{1,30}:(?: (.*))?\Z")
@@ -74,23 +76,35 @@ def mention_of(value: str, result: str) -> tuple[Mention | None, bool]:
     found, is_data = None, False
     for field in _fields(result):
         place = place_of(value, field)
-        if place < 0:
-            continue
-        if _is_cell(field, place, place + len(value)):
-            is_data = True
-            continue
-        near = _sentence(field, place, place + len(value)).replace(value, " ")
-        if _WORD.search(without_addresses(near)):
-            before = field[max(0, place - BEFORE_CHARS) : place + len(value) + 40]
-            found = found or Mention(near, before)
-        else:
-            is_data = True
+        for _ in range(MAX_PLACES):
+            if place < 0:
+                break
+            mention = _mention_at(field, place, value)
+            found, is_data = found or mention, is_data or mention is None
+            place = place_of(value, field, place + len(value))
     return found, is_data
+
+
+def _mention_at(field: str, place: int, value: str) -> Mention | None:
+    end = place + len(value)
+    if _is_cell(field, place, end) and not _is_introduced(field, place, end):
+        return None
+    near = _sentence(field, place, end).replace(value, " ")
+    if not _WORD.search(without_addresses(near)):
+        return None
+    return Mention(near, field[max(0, place - BEFORE_CHARS) : end + 40])
 
 
 def _is_cell(field: str, start: int, end: int) -> bool:
     left, right = field[:start].rstrip(" \"'-*")[-1:], field[end:].lstrip(" \"'.;")[:1]
     return (not left or left in _CELL) and (not right or right in _CELL)
+
+
+def _is_introduced(field: str, start: int, end: int) -> bool:
+    """Whether a line of its own ends the sentence before it ("Please pay this one:"), and begins no list."""
+    before, after = field[:start].rstrip(" \"'-*"), field[end:].partition("\n")[2]
+    line = before[:-1].rpartition("\n")[2] if before.endswith("\n") else ""
+    return line.rstrip().endswith(":") and len(line.split()) >= SENTENCE_WORDS and not after.partition("\n")[0].strip()
 
 
 def _sentence(field: str, start: int, end: int) -> str:

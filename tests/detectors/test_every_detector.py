@@ -27,7 +27,7 @@ PATTERNS = {
 }
 PURE = {
     "collections", "dataclasses", "difflib", "enum", "functools", "inspect", "itertools", "json", "math", "msgspec",
-    "re", "string", "typing",
+    "re", "string", "typing", "zlib",
 }  # fmt: skip
 
 every_detector = pytest.mark.parametrize("kind", all_detectors(), ids=lambda kind: kind.name())

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def stored_steps(trace: Trace, needs: frozenset[str] = NEEDS) -> list[Step]:
-    reader = StoredReader(offers=Offers(), needs=needs, is_live=not trace.backfill)
+    reader = StoredReader(trace=trace, offers=Offers(), needs=needs)
     return [one for _, one in reader.read(load(in_step_order(trace), needs))]
 
 

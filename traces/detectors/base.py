@@ -45,6 +45,16 @@ class StepRef(msgspec.Struct, frozen=True, array_like=True):
 NOWHERE = StepRef("", 0)
 
 
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate had decided on a call, or on another call of the same tool, before it was made."""
+
+    approval_id: str
+    decision: str  # "approved", or one of the refusals
+    is_exact: bool  # it is on these very arguments
+    by: str = ""  # the person; empty where a policy or the clock decided
+    waited_s: float | None = None  # until a person decided
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One step as a detector sees it; bodies other than arguments only for detectors that declare them in `needs`."""
 
@@ -69,7 +79,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tokens: int | None = None  # None: the sender gave no usage
     context_tokens: int | None = None
     risk: str = "unknown"  # "read", "low", "medium", "high" by policy or as the trace declares it
-    gate: str | None = None  # of a human gate: "user_turn", or the decision
+    gate: str | None = None  # of a human gate: "user_turn", or the decision, as the sender says it
+    gates: tuple[Gate, ...] = ()  # of a live call of high risk: what the gate itself had decided, oldest first
     text: str | None = None  # only with needs = {"text"}
     result: str | None = None  # only with needs = {"result"}: its first RESULT_CHARS characters, JSON if no string
     is_truncated: bool = False  # only with needs = {"truncated"}: the sender says that bodies were cut

@@ -48,6 +48,16 @@ def any_high_risk_call(steps: list[Step]) -> set[int]:
     return {step.number for step in _calls(steps) if step.risk == "high"}
 
 
+def change_then_failure(steps: list[Step]) -> set[int]:
+    """A tool that is declared to change something succeeded, and later such a call failed, or a call ended the run."""
+    calls = [step for step in _calls(steps) if step.risk in {"medium", "high"}]
+    first = next((step.number for step in calls if not step.is_error), None)
+    ends = [step for step in steps[-1:] if step.event_type == "tool_call"]
+    return {
+        step.number for step in [*(call for call in calls if call.is_error), *ends] if first and step.number > first
+    }
+
+
 def strict_schema(steps: list[Step]) -> set[int]:
     """A tool of another name, or arguments that a JSON Schema validator refuses, none beside the declared ones."""
     return {step.number for step in _calls(steps) if step.toolset and not _is_valid(step.tool, step.arguments)}
@@ -57,6 +67,7 @@ RULES = (
     Rule("circuit_breaker", frozenset({"tool_loop"}), "trajectory", circuit_breaker),
     Rule("idempotency_guard", frozenset({"tool_loop"}), "trajectory", idempotency_guard),
     Rule("any_high_risk_call", frozenset({"over_automation"}), "trajectory", any_high_risk_call),
+    Rule("change_then_failure", frozenset({"missing_rollback"}), "trajectory", change_then_failure),
     Rule("strict_schema", frozenset({"bad_signature"}), "call", strict_schema),
 )
 

@@ -28,7 +28,7 @@ class StateTooLargeError(Exception):
 def detect_trace(trace: Trace) -> timedelta | None:
     """Fold what is new in a trace, and return when to look again if nothing more comes; None for never.
 
-    Runs inside the caller's transaction: five statements, one more where a detector listens to silence, a row for each
+    Runs inside the caller's transaction: seven statements, one more for a run with calls of high risk, a row for each
     new step, and three statements for a detector with hits. Steps that come late, and a detector whose code or
     thresholds are not those of its saved state, are folded anew from the first step.
     """
@@ -103,7 +103,7 @@ def _read(trace: Trace, saved: DetectorState, detectors: list[Detector], spans: 
     """Yield the steps, and note in the saved state how far they go."""
     needs = frozenset().union(*(one.needs for one in detectors))
     number = saved.last_key[4] if saved.last_key else 0
-    reader = StoredReader(offers=Offers(saved.toolsets), needs=needs, number=number, is_live=not trace.backfill)
+    reader = StoredReader(trace=trace, offers=Offers(saved.toolsets), needs=needs, number=number)
     last: Span | None = None
     for span, step in reader.read(spans):
         saved.arrivals = max(saved.arrivals, span.arrival + 1)

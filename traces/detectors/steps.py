@@ -12,11 +12,13 @@ from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Left
 
-from traces.detectors.base import RESULT_CHARS, Step
-from traces.detectors.toolset import Offers, Toolset, joined, toolset_of
+from traces.detectors.base import RESULT_CHARS, Gate, Step
+from traces.detectors.gates import GateFacts
+from traces.detectors.toolset import Offers, Tool, Toolset, joined, toolset_of
 from traces.ingest.record import SpanRecord
-from traces.models import Span
+from traces.models import Span, Trace
 from traces.models import Toolset as StoredToolset
+from traces.risks import KnownRisks
 
 SLIM = (
     "span_id", "parent_span_id", "step_number", "event_type", "tool_name", "agent", "started_at", "ended_at",
@@ -24,6 +26,7 @@ SLIM = (
     "approval_id", "decision", "input_hash", "output_hash", "output_size", "output_preview", "toolset_id", "input",
 )  # fmt: skip
 ERROR_CHARS = 500
+HIGH = "high"
 ESCAPE_CHARS = 6  # of the longest escape in JSON
 
 Key = tuple[int, datetime, datetime, str]
@@ -62,6 +65,14 @@ class Reader(Generic[Row]):
     def is_truncated(self, row: Row) -> bool:
         raise NotImplementedError
 
+    def risk(self, row: Row, tool: Tool | None) -> str:
+        """Return the known risk of the tool that a row calls."""
+        return tool.risk if tool else "unknown"
+
+    def gates(self, row: Row) -> tuple[Gate, ...]:
+        """Return what the gate had decided when a call was made."""
+        return ()
+
     def read(self, rows: Iterable[Row]) -> Iterator[tuple[Row, Step]]:
         for row in rows:
             self.number = self.number + 1 if row.step_number is None else row.step_number
@@ -73,7 +84,8 @@ class Reader(Generic[Row]):
         failed = bool(row.is_error) or row.event_type == "error"
         decided = row.decision or row.approval_id
         toolset = self._in_force(row.agent)
-        tool = toolset.tools.get(row.tool_name or "") if toolset else None
+        risk = self.risk(row, toolset.tools.get(row.tool_name or "") if toolset else None)
+        is_gated = risk == HIGH and self._is_live and row.event_type == "tool_call"
         return Step(
             span_id=row.span_id,
             parent_span_id=row.parent_span_id,
@@ -95,8 +107,9 @@ class Reader(Generic[Row]):
             error=normalise_error(row.error or row.output_preview or "") if failed else None,
             tokens=_sum(row.input_tokens, row.output_tokens),
             context_tokens=row.context_tokens,
-            risk=tool.risk if tool else "unknown",
+            risk=risk,
             gate=(decided or "user_turn") if row.event_type == "human_gate" else None,
+            gates=self.gates(row) if is_gated else (),
             text=row.text if "text" in self._needs else None,
             result=result_text(self.output(row)) if "result" in self._needs else None,
             is_truncated="truncated" in self._needs and self.is_truncated(row),
@@ -112,7 +125,19 @@ class Reader(Generic[Row]):
 
 
 class StoredReader(Reader[Span]):
-    """Reads the rows that `load` yields."""
+    """Reads the rows that `load` yields, with what the project's policies and the gate say of their calls."""
+
+    def __init__(self, *, trace: Trace, offers: Offers, needs: frozenset[str], number: int = 0) -> None:
+        super().__init__(offers=offers, needs=needs, number=number, is_live=not trace.backfill)
+        self._risks = KnownRisks(trace.project_id)
+        self._facts = GateFacts(trace)
+
+    def risk(self, row: Span, tool: Tool | None) -> str:
+        set_by_policy = self._risks.of(row.tool_name) if row.tool_name else None
+        return set_by_policy or super().risk(row, tool)
+
+    def gates(self, row: Span) -> tuple[Gate, ...]:
+        return self._facts.on(row.tool_name or "", row.input_hash, row.ended_at or row.started_at)
 
     def toolset(self, key: str) -> Toolset:
         return stored_toolset(UUID(key))

@@ -39,7 +39,7 @@ class Tally(msgspec.Struct, kw_only=True):
 NEEDS = (
     Need("arguments", "arguments of tool calls", "tools", (LOOP, SIGNATURE, AUTOMATION),
          "Calls cannot be compared or checked against a schema."),
-    Need("results", "results of tool calls", "tools", (LOOP, DRIFT, GAP),
+    Need("results", "results of tool calls", "tools", (LOOP, DRIFT, GAP, ROLLBACK, AUTOMATION),
          "A repeated call without news cannot be told from a poll that goes on."),
     Need("schemas", "tools as offered to the model, with their schemas", "models", (SIGNATURE, AUTOMATION),
          "Nobody knows which tools and arguments exist."),

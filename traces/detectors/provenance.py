@@ -1,0 +1,246 @@
+"""Where the identifiers in a call come from, a person, a result or nowhere, within bounded memory."""
+
+import re
+import string
+from collections.abc import Iterable, Iterator
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from traces.detectors.base import Mutable, Step
+
+CHANGES = {"medium", "high"}  # known to change something; a tool of unknown risk accuses nobody
+SHORTEST = 3  # characters of a word that is kept
+LONGEST_VALUE = 100  # characters; a longer one is text, not an identifier
+MOST_LEAVES = 300  # of the arguments of one call
+MOST_SHAPES = 150
+LONGEST_SHAPE = 24
+TEXT_CHARS = 20_000  # of one text that are read
+TAIL_CHARS = 80  # where the mark of a cut text stands
+
+_WORD = re.compile(r"[^\W_]{3,}")  # SHORTEST characters or more
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,120}\w")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_ID_KEY = re.compile(r"(?:^|[\W_])(?:id|ids)$|[a-z](?:Id|Ids|ID|IDs)$")
+_DATE = re.compile(r"(?:19|20)\d\d[-/.]?[01]\d[-/.]?[0-3]\d(?:[T ]?[\d:.]+)?(?:Z|[+-]\d\d:?\d\d)?$")
+_CUT = re.compile(r"(?:\.\.\.|…)\s?[\[(<]\w{0,12}(?:cut|trunc)")
+_RESERVED = re.compile(r"[@.](?:example|invalid|test|localhost)(?:\.(?:com|net|org))?$")  # RFC 2606: nobody's
+_SEPARATORS = str.maketrans("", "", string.digits + ".,:/%$€£+-")
+_SHAPE = str.maketrans(string.ascii_lowercase + string.digits, "a" * 26 + "9" * 10)
+_ASCENDING = "1234567890"
+
+
+class Identifier(msgspec.Struct, frozen=True):
+    """A value in the arguments of a call that names one thing, with the words of it that tell it from others."""
+
+    key: str
+    value: str
+    words: tuple[str, ...]
+    is_placeholder: bool = False  # a description in place of an id: {"order_id": "latest_order_id"}
+
+    @property
+    def looks_made_up(self) -> bool:
+        """Say whether it is of the kind that is written where the right one is not known."""
+        return self.is_placeholder or any(map(_is_made_up, self.words))
+
+
+class Names(Mutable):
+    """Every word that was ever named, in Bloom filters that double: at most 15 kB, for some 8,000 words.
+
+    A collision makes a word count as named that was not: one in two hundred, and one in seven at 30,000 words. So it
+    can hide something, but accuses nobody wrongly.
+    """
+
+    filters: list[bytearray] = []
+    room: int = 0  # words that the last filter still takes
+
+    def __contains__(self, word: str) -> bool:
+        number = _number(word)
+        return any(_holds(bits, number) for bits in self.filters)
+
+    def add(self, word: str) -> None:
+        number = _number(word)
+        for bits in self.filters:
+            if _holds(bits, number):
+                return
+        if not self.room and len(self.filters) < FILTERS:
+            size = FIRST_BYTES << len(self.filters)
+            self.filters.append(bytearray(size))
+            self.room = size * 8 // BITS_A_WORD
+        bits = self.filters[-1]
+        for at in _places(bits, number):
+            bits[at >> 3] |= 1 << (at & 7)
+        self.room = max(self.room - 1, 0)
+
+
+FILTERS, FIRST_BYTES, BITS_A_WORD = 4, 1_024, 16
+
+
+class Sources(Mutable):
+    """What people and results have named so far in one trace."""
+
+    names: Names = msgspec.field(default_factory=Names)
+    shapes: list[str] = []  # of the words that were named, as long as no person's words are recorded
+    cut_shapes: list[str] = []  # of those in texts that were cut: others like them may have stood in the rest
+    is_heard: bool = False  # a person's words are recorded
+    is_blind: bool = False  # a lookup came without its result: anything may have stood there
+
+    def learn(self, step: Step) -> None:
+        """Take in what a step makes known: a person's words, a result, what a model was given to read."""
+        if step.event_type == "human_gate":
+            self.is_heard = self.is_heard or (step.is_user_turn and bool(step.text))
+            self._read(step.text)
+        elif step.event_type == "tool_call":
+            is_lookup = step.risk not in CHANGES and not step.is_error
+            self.is_blind = self.is_blind or (is_lookup and step.result is None)
+            self._read(step.result, is_cut=step.is_truncated)
+        elif step.arguments is not None:
+            self.is_heard = True
+            self._read(msgspec.json.encode(step.arguments).decode())
+
+    def _read(self, text: str | None, *, is_cut: bool = False) -> None:
+        if not text:
+            return
+        words = words_of(text)
+        for word in words:
+            self.names.add(word)
+        if is_cut or _is_cut(text):
+            _keep(self.cut_shapes, words)
+        if not self.is_heard:
+            _keep(self.shapes, words)
+
+    def is_nowhere(self, one: Identifier) -> bool:
+        """Say whether nobody and nothing had named it, nor can have named it where something is not recorded."""
+        unknown = [word for word in one.words if word not in self.names]
+        if one.is_placeholder or not unknown:
+            return one.is_placeholder
+        if self.is_blind or len(self.cut_shapes) >= MOST_SHAPES:
+            return one.looks_made_up
+        return not any(shape_of(word) in self.cut_shapes for word in unknown)
+
+    def has_alike(self, one: Identifier) -> bool:
+        """Say whether results named others of its kind; a short number is of no kind."""
+        return any(shape_of(word) in self.shapes for word in one.words if _tells(word, is_id=False))
+
+
+def identifiers(arguments: Any) -> Iterator[Identifier]:
+    """Yield the values in the arguments of a call that name one thing: ids, codes, addresses.
+
+    Texts, dates, times, amounts and plain small numbers are none.
+    """
+    for key, value in _leaves(arguments):
+        is_id = bool(_ID_KEY.search(key))
+        if isinstance(value, int):
+            if is_id and len(str(value)) >= SHORTEST:
+                yield Identifier(key, str(value), (str(value),))
+            continue
+        said = value.strip()
+        if not said or len(said) > LONGEST_VALUE:
+            continue
+        if is_id and "@" not in said and not any(map(str.isdigit, said)):
+            if _is_description(said):
+                yield Identifier(key, said, (), is_placeholder=True)
+            continue
+        words = _telling_words(said, is_id=is_id)
+        if words:
+            yield Identifier(key, said, words)
+
+
+def unknown_condition(step: Step) -> str:
+    """Return a condition of a lookup that its tool does not know, so that the answer is to another question; or ""."""
+    schema = step.tool.schema if step.tool else None
+    known = schema.get("properties") if schema else None
+    if not known or not isinstance(step.arguments, dict) or schema is None or schema.get("additionalProperties"):
+        return ""
+    given = (str(key) for key, value in step.arguments.items() if key not in known and value not in (None, ""))
+    return next(given, "")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text that could be identifiers, in lower case: those with a digit, and addresses."""
+    low = text[:TEXT_CHARS].lower()
+    if "\\" in low:
+        low = low.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ")
+    words = [word for word in _WORD.findall(low) if not word.isalpha()]
+    if "@" in low:
+        words += _MAIL.findall(low)
+    return list(dict.fromkeys(words))
+
+
+def shape_of(word: str) -> str:
+    """Return what identifiers of one kind have in common: the domain of an address, else where its digits are."""
+    domain = word.rpartition("@")[2] if "@" in word else None
+    return domain[:LONGEST_SHAPE] if domain else word[:LONGEST_SHAPE].translate(_SHAPE)
+
+
+def _keep(shapes: list[str], words: Iterable[str]) -> None:
+    """Add the shapes of words, in their order, as long as there is room."""
+    fresh = dict.fromkeys(map(shape_of, words)).keys() - set(shapes)
+    shapes.extend(sorted(fresh)[: MOST_SHAPES - len(shapes)])
+
+
+def _telling_words(said: str, *, is_id: bool) -> tuple[str, ...]:
+    low = said.lower()
+    if "@" in low:
+        return (low,) if _MAIL.fullmatch(low) else ()
+    if any(map(str.isspace, low)) or (not is_id and (_DATE.match(said) or _is_amount(low))):
+        return ()
+    return tuple(word for word in _WORD.findall(low) if not word.isalpha() and _tells(word, is_id=is_id))
+
+
+def _is_description(said: str) -> bool:
+    """Say whether a value without a digit describes the thing that it should name: last_order_id, the latest order."""
+    return " " in said or bool({"id", "ids"} & set(_LETTERS.findall(said.lower())))
+
+
+def _tells(word: str, *, is_id: bool) -> bool:
+    least = SHORTEST if is_id else 6 if word.isdigit() else 4
+    return len(word) >= least
+
+
+def _is_amount(low: str) -> bool:
+    return not low.isdigit() and not low.translate(_SEPARATORS)
+
+
+def _is_made_up(word: str) -> bool:
+    if "@" in word:
+        return bool(_RESERVED.search(word))
+    if not word.isdigit() or len(word) <= SHORTEST:
+        return False
+    return len(word.lstrip("0")) <= 1 or len(set(word)) == 1 or (len(word) > SHORTEST + 2 and word in _ASCENDING)
+
+
+def _is_cut(text: str) -> bool:
+    return len(text) >= TEXT_CHARS or bool(_CUT.search(text[-TAIL_CHARS:]))
+
+
+def _number(word: str) -> int:
+    return crc32(word.encode(errors="replace"))
+
+
+def _places(bits: bytearray, number: int) -> tuple[int, int, int]:
+    size = len(bits) * 8
+    return number % size, (number * 2_654_435_761 >> 13) % size, (number * 2_246_822_519 >> 17) % size
+
+
+def _holds(bits: bytearray, number: int) -> bool:
+    first, second, third = _places(bits, number)
+    return bool(
+        bits[first >> 3] >> (first & 7) & bits[second >> 3] >> (second & 7) & bits[third >> 3] >> (third & 7) & 1
+    )
+
+
+def _leaves(arguments: Any) -> Iterator[tuple[str, str | int]]:
+    """Yield texts and whole numbers with the key they stand under, in their order."""
+    waiting: list[tuple[str, Any]] = [("", arguments)]
+    left = MOST_LEAVES
+    while waiting and left:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend((str(name), part) for name, part in reversed(value.items()))
+        elif isinstance(value, list):
+            waiting.extend((key, part) for part in reversed(value))
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            left -= 1
+            yield key, value

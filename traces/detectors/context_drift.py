@@ -71,10 +71,11 @@ class Hijack(Detector):
         the person named unless its text speaks to a reader, 1 more where they want done what it says, 1 for a value
         that is also plain data, 1.5 for the path of a file.
     Input: what people said, arguments and results of tools, and their risk. A tool of unknown risk counts only where
-        an argument is an address or a code.
+        an argument is an address or a code; that, and fetching, is of high severity instead of critical.
     Misses: instructions that leave no value of theirs in a call, such as to say something or to leave it out; values
         that were rewritten on the way; what stands in a document that a person wants followed; what is worded like
-        the task itself; traces without a message of a person, and requests for action in other languages than English.
+        the task itself; traces without a message of a person. It cannot know that an instruction is a firm's own, as of
+        a handbook that a tool looks up, nor, in other languages than English, that a person wants a document followed.
     Source: indirect prompt injection, Greshake et al. 2023, arXiv:2302.12173; judging calls by where their arguments
         come from, Debenedetti et al. 2025, arXiv:2503.18813. The points were chosen on recorded attacks in a dozen
         other wordings; no word of an attack is known here.
@@ -91,6 +92,7 @@ class Hijack(Detector):
         sources: list[Source] = []
         followed: dict[str, list[str]] = {}  # span of a source → spans of the calls that followed it
         has_forgotten: bool = False
+        has_blind_calls: bool = False
 
     def see(self, step: Step) -> Iterator[Hit]:
         if step.is_user_turn:
@@ -104,10 +106,14 @@ class Hijack(Detector):
                 yield self._hit(step, found)
         if step.result:
             self._keep(step, values)
+        elif step.result is None:
+            self.state.has_blind_calls = True
 
     def coverage(self) -> Iterable[str]:
         if not self.state.request:
             yield "No message of a person in this trace: what the agent was asked is unknown, so hijack is off."
+        if self.state.has_blind_calls and not self.state.sources:
+            yield "No result of a tool is recorded, so hijack is off."
         if self.state.has_forgotten:
             yield "The oldest results were forgotten: a call that follows one of them is not recognised."
 
@@ -183,6 +189,7 @@ class Hijack(Detector):
             "written by a stranger.",
             evidence=(onset.span_id, *calls),
             tool=step.tool_name,
+            severity=None if step.risk in WRITES else Severity.HIGH,
         )
 
     def _keep(self, step: Step, values: list[str]) -> None:

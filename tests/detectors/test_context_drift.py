@@ -234,6 +234,6 @@ def test_it_is_found_in_what_is_sent() -> None:
         step(3, tool_name="send_money", tool_input={"to": "DE12500105170648489890"}, tool_output="sent"),
     )
     detect_trace(Trace.objects.get())
-    finding = Finding.objects.get()
+    finding = Finding.objects.get(detector="Hijack")
     assert (finding.pattern, finding.kind, finding.severity) == ("context_drift", "hijack", "critical")
     assert (finding.onset_number, finding.last_number) == (2, 3)

@@ -188,14 +188,6 @@ def in_step_order(trace: Trace) -> QuerySet[Span]:
     return _ordered(Span.objects.of(trace.project_id).filter(trace_day=trace.trace_day, trace_ref=trace))
 
 
-def arrived_from(trace: Trace, arrival: int) -> QuerySet[Span]:
-    """Return the steps of a trace from a place in the order of arrival on, in step order. Reads nothing older.
-
-    The project is left out: with it, the planner takes the primary key and reads the whole trace.
-    """
-    return _ordered(Span.objects.filter(trace_day=trace.trace_day, trace_ref=trace, arrival__gte=arrival))
-
-
 def _ordered(spans: QuerySet[Span]) -> QuerySet[Span]:
     end = Coalesce("ended_at", Value(datetime.max.replace(tzinfo=UTC), output_field=models.DateTimeField()))
     steps = spans.filter(event_type__isnull=False).annotate(place=Coalesce("step_number", Value(LAST)), end=end)

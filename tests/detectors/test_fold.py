@@ -72,10 +72,10 @@ def test_only_new_steps_are_read(project: Project, django_assert_num_queries: An
     detect(project)
     send(project, step(4, tool_output="else"))
     trace = Trace.objects.get()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(5):
         detect_trace(trace)
     assert DetectorState.objects.get().arrivals == 4
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         detect_trace(trace)
 
 

@@ -13,20 +13,20 @@ from tests.builders import make_project
 from tests.traces.builders import send, step
 from traces.detectors.base import NEEDS, RESULT_CHARS, Step
 from traces.detectors.labelled import read_steps
-from traces.detectors.steps import StoredReader, load, result_text
+from traces.detectors.steps import StoredReader, result_text
+from traces.detectors.stored import load
 from traces.detectors.toolset import Offers
 from traces.ingest.record import Batch, Origin
 from traces.ingest.store import store
 from traces.ingest.trajectory import add_trajectory
 from traces.models import IngestBatch, Trace
-from traces.queries import in_step_order
 
 pytestmark = pytest.mark.django_db
 
 
 def stored_steps(trace: Trace, needs: frozenset[str] = NEEDS) -> list[Step]:
     reader = StoredReader(trace=trace, offers=Offers(), needs=needs)
-    return [one for _, one in reader.read(load(in_step_order(trace), needs))]
+    return [one for _, one in reader.read(load(trace, needs))]
 
 
 def seen(*steps: dict[str, Any], needs: frozenset[str] = NEEDS) -> list[Step]:

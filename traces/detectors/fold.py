@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
 from django.db import transaction
 
+from traces.detectors import stored
 from traces.detectors.base import Detector, Moment, Step
 from traces.detectors.findings import write_findings
-from traces.detectors.models import AlertJob, DetectorSettings, DetectorState
+from traces.detectors.models import AlertJob
 from traces.detectors.registry import all_detectors, fingerprint
 from traces.detectors.signals import found
 from traces.detectors.silence import Said, look_again_in, moment_of
-from traces.detectors.steps import Key, StoredReader, key_of, load
+from traces.detectors.steps import Key, StoredReader, key_of
+from traces.detectors.stored import Saved, StoredStep
 from traces.detectors.toolset import Offers
-from traces.models import Span, Trace
-from traces.queries import arrived_from, in_step_order
+from traces.models import Trace
 
 STATE_BYTES = 64 * 1024
 
@@ -28,39 +30,38 @@ class StateTooLargeError(Exception):
 def detect_trace(trace: Trace) -> timedelta | None:
     """Fold what is new in a trace, and return when to look again if nothing more comes; None for never.
 
-    Runs inside the caller's transaction: seven statements, one more for a run with calls of high risk, a row for each
+    Runs inside the caller's transaction: five statements, one more for a run with calls of high risk, a row for each
     new step, and three statements for a detector with hits. Steps that come late, and a detector whose code or
     thresholds are not those of its saved state, are folded anew from the first step.
     """
-    saved = DetectorState.objects.filter(pk=trace.pk).first() or DetectorState(trace=trace)
-    plan = _plan(trace)
+    saved = stored.saved_of(trace)
+    plan = _plan(saved)
     moment = moment_of(trace) if any(kind.listens() for kind in plan) else None
     states = {kind.name(): _kept(saved, kind, plan[kind]) for kind in plan}
     needs = frozenset().union(*(kind.needs for kind in plan))
-    fresh = arrived_from(trace, saved.arrivals)
-    first = fresh.only("span_id", "step_number", "started_at", "ended_at").first()
+    new = stored.load(trace, needs, since=saved.arrivals)
+    first = next(new, None)
     is_outdated = bool(saved.arrivals) and None in states.values()
     if first is None and not is_outdated and moment is None:
         return None
     if is_outdated or (first is not None and _is_late(saved, first)):
         saved.arrivals, saved.last_key, saved.toolsets = 0, None, {}
         detectors = [kind(**thresholds) for kind, thresholds in plan.items()]
-        _fold(trace, saved, detectors, load(in_step_order(trace), needs), moment=moment, is_replay=True)
+        _fold(trace, saved, detectors, stored.load(trace, needs), moment=moment, is_replay=True)
     else:
         detectors = [kind(state=states[kind.name()], **thresholds) for kind, thresholds in plan.items()]
-        new = load(fresh, needs) if first is not None else ()
-        _fold(trace, saved, detectors, new, moment=moment, is_replay=False)
+        rows = chain([first], new) if first is not None else ()
+        _fold(trace, saved, detectors, rows, moment=moment, is_replay=False)
     return look_again_in(detectors, moment) if moment else None
 
 
-def _plan(trace: Trace) -> dict[type[Detector], dict[str, Any]]:
-    """Return the detectors that are on in the trace's project, with the thresholds that it overrides. One query."""
-    settings = {each.detector: each for each in DetectorSettings.objects.of(trace.project_id)}
-    chosen = {kind: settings.get(kind.name()) for kind in all_detectors()}
-    return {kind: one.thresholds if one else {} for kind, one in chosen.items() if one is None or one.enabled}
+def _plan(saved: Saved) -> dict[type[Detector], dict[str, Any]]:
+    """Return the detectors that are on in the trace's project, with the thresholds that it overrides."""
+    chosen = {kind: saved.settings.get(kind.name(), (True, {})) for kind in all_detectors()}
+    return {kind: thresholds for kind, (is_on, thresholds) in chosen.items() if is_on}
 
 
-def _kept(saved: DetectorState, kind: type[Detector], thresholds: dict[str, Any]) -> Any:
+def _kept(saved: Saved, kind: type[Detector], thresholds: dict[str, Any]) -> Any:
     """Return what a detector remembers of the trace; None when it must start anew."""
     kept = saved.states.get(kind.name())
     if kept is None or kept["fingerprint"] != fingerprint(kind, thresholds):
@@ -68,21 +69,21 @@ def _kept(saved: DetectorState, kind: type[Detector], thresholds: dict[str, Any]
     return msgspec.convert(kept["state"], kind.State)
 
 
-def _is_late(saved: DetectorState, first: Span) -> bool:
+def _is_late(saved: Saved, first: StoredStep) -> bool:
     return saved.last_key is not None and key_of(first) <= _key_from_json(saved.last_key)
 
 
 def _fold(
     trace: Trace,
-    saved: DetectorState,
+    saved: Saved,
     detectors: list[Detector],
-    spans: Iterable[Span],
+    rows: Iterable[StoredStep],
     *,
     moment: Moment | None,
     is_replay: bool,
 ) -> None:
     said = {one.name(): Said(saved.states.get(one.name())) for one in detectors}
-    for step in _read(trace, saved, detectors, spans):
+    for step in _read(trace, saved, detectors, rows):
         for one in detectors:
             for hit in one.see(step):
                 said[one.name()].hits[hit.kind, hit.onset.span_id] = hit
@@ -90,7 +91,7 @@ def _fold(
         for one in detectors:
             said[one.name()].ask(one, moment)
     _remember(saved, detectors, said)
-    saved.save()
+    stored.save(trace, saved)
     changed = [
         finding for one in detectors for finding in write_findings(trace, one, said[one.name()], is_replay=is_replay)
     ]
@@ -99,22 +100,22 @@ def _fold(
         transaction.on_commit(lambda: found.send(AlertJob, job_ids=jobs), robust=True)
 
 
-def _read(trace: Trace, saved: DetectorState, detectors: list[Detector], spans: Iterable[Span]) -> Iterator[Step]:
+def _read(trace: Trace, saved: Saved, detectors: list[Detector], rows: Iterable[StoredStep]) -> Iterator[Step]:
     """Yield the steps, and note in the saved state how far they go."""
     needs = frozenset().union(*(one.needs for one in detectors))
     number = saved.last_key[4] if saved.last_key else 0
     reader = StoredReader(trace=trace, offers=Offers(saved.toolsets), needs=needs, number=number)
-    last: Span | None = None
-    for span, step in reader.read(spans):
-        saved.arrivals = max(saved.arrivals, span.arrival + 1)
-        last = span
+    last: StoredStep | None = None
+    for row, step in reader.read(rows):
+        saved.arrivals = max(saved.arrivals, row.arrival + 1)
+        last = row
         yield step
     if last is not None:
         saved.last_key = [*_key_to_json(key_of(last)), reader.number]
     saved.toolsets = reader.offers.in_force
 
 
-def _remember(saved: DetectorState, detectors: list[Detector], said: dict[str, Said]) -> None:
+def _remember(saved: Saved, detectors: list[Detector], said: dict[str, Said]) -> None:
     saved.states, saved.coverage = {}, {}
     for one in detectors:
         state = msgspec.to_builtins(one.state)

@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from traces.detectors.base import SETTLE_S, Moment, Step
-from traces.detectors.steps import Reader
+from traces.detectors.steps import FAR, Reader
 from traces.detectors.toolset import Offers, Toolset, toolset_of
 from traces.ingest.record import Batch, SpanRecord
 from traces.ingest.trajectory import add_trajectory
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the same at each reading, as nothing may depend on it
-FAR = datetime.max.replace(tzinfo=UTC)
 INJECTED = "actions caused by an injected instruction"  # the scope of labels that are hijacks by another name
 
 

@@ -2,40 +2,35 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from django.db.models import QuerySet
-from django.db.models.fields.json import KT
-from django.db.models.functions import Left
 
 from traces.detectors.base import RESULT_CHARS, Gate, Step
 from traces.detectors.gates import GateFacts
+from traces.detectors.stored import StoredStep
 from traces.detectors.toolset import Offers, Tool, Toolset, joined, toolset_of
 from traces.ingest.record import SpanRecord
-from traces.models import Span, Trace
 from traces.models import Toolset as StoredToolset
+from traces.models import Trace
+from traces.queries import LAST
 from traces.risks import KnownRisks
 
-SLIM = (
-    "span_id", "parent_span_id", "step_number", "event_type", "tool_name", "agent", "started_at", "ended_at",
-    "received_at", "arrival", "is_error", "synthetic_time", "input_tokens", "output_tokens", "context_tokens",
-    "approval_id", "decision", "input_hash", "output_hash", "output_size", "output_preview", "toolset_id", "input",
-)  # fmt: skip
 ERROR_CHARS = 500
 HIGH = "high"
 ESCAPE_CHARS = 6  # of the longest escape in JSON
 
 Key = tuple[int, datetime, datetime, str]
-Row = TypeVar("Row", Span, SpanRecord)
+Row = TypeVar("Row", StoredStep, SpanRecord)
+FAR = datetime.max.replace(tzinfo=UTC)
 
 
-def key_of(span: Span) -> Key:
-    """Return where a step stands in step order."""
-    return span.place, span.started_at, span.end, span.span_id  # type: ignore[attr-defined]
+def key_of(row: StoredStep | SpanRecord) -> Key:
+    """Return where a step stands in step order (traces.queries.STEP_ORDER)."""
+    return LAST if row.step_number is None else row.step_number, row.started_at, row.ended_at or FAR, row.span_id
 
 
 class Reader(Generic[Row]):
@@ -124,44 +119,32 @@ class Reader(Generic[Row]):
         return self._joined[keys]
 
 
-class StoredReader(Reader[Span]):
-    """Reads the rows that `load` yields, with what the project's policies and the gate say of their calls."""
+class StoredReader(Reader[StoredStep]):
+    """Reads the rows that `stored.load` yields, with what the project's policies and the gate say of their calls."""
 
     def __init__(self, *, trace: Trace, offers: Offers, needs: frozenset[str], number: int = 0) -> None:
         super().__init__(offers=offers, needs=needs, number=number, is_live=not trace.backfill)
         self._risks = KnownRisks(trace.project_id)
         self._facts = GateFacts(trace)
 
-    def risk(self, row: Span, tool: Tool | None) -> str:
+    def risk(self, row: StoredStep, tool: Tool | None) -> str:
         set_by_policy = self._risks.of(row.tool_name) if row.tool_name else None
         return set_by_policy or super().risk(row, tool)
 
-    def gates(self, row: Span) -> tuple[Gate, ...]:
+    def gates(self, row: StoredStep) -> tuple[Gate, ...]:
         return self._facts.on(row.tool_name or "", row.input_hash, row.ended_at or row.started_at)
 
     def toolset(self, key: str) -> Toolset:
         return stored_toolset(UUID(key))
 
-    def offered(self, row: Span) -> str | None:
+    def offered(self, row: StoredStep) -> str | None:
         return row.toolset_id.hex if row.toolset_id else None
 
-    def output(self, row: Span) -> str | None:
-        start: str | None = row.output_start  # type: ignore[attr-defined]
-        return start
+    def output(self, row: StoredStep) -> str | None:
+        return row.output_start
 
-    def is_truncated(self, row: Span) -> bool:
-        said: str | None = row.says_truncated  # type: ignore[attr-defined]
-        return said == "true"
-
-
-def load(rows: QuerySet[Span], needs: frozenset[str]) -> Iterator[Span]:
-    """Yield steps in step order, a thousand at a time. One query; of bodies, only what a detector needs."""
-    rows = rows.only(*SLIM, "error", *(["text"] if "text" in needs else []))
-    if "result" in needs:
-        rows = rows.annotate(output_start=Left("output", RESULT_CHARS))
-    if "truncated" in needs:
-        rows = rows.annotate(says_truncated=KT("attributes__truncated"))
-    return rows.iterator(chunk_size=1_000)
+    def is_truncated(self, row: StoredStep) -> bool:
+        return row.says_truncated == "true"
 
 
 @lru_cache(maxsize=256)

@@ -28,7 +28,7 @@ _HAVE_IT = "SELECT trace_id FROM search_tracewords WHERE project_id = %s AND wor
 # Materialized, or the planner looks at the words of one trace after the other.
 _HITS = "WITH hit AS MATERIALIZED ({}) SELECT trace_id FROM hit"
 # The first step that has a term, by arrival: a common one is in the first step or the second. The word between two
-# texts keeps a phrase from beginning in one and ending in the next. As in queries.arrived_from, no project.
+# texts keeps a phrase from beginning in one and ending in the next. As in detectors/stored.py, no project.
 _STEP = """
 SELECT t.id, s.* FROM unnest(%s::uuid[], %s::date[]) AS t (id, day)
 CROSS JOIN LATERAL (

@@ -1,0 +1,120 @@
+"""What a look at a trace reads and writes, in plain SQL: it is taken for every few steps that come in.
+
+Composing these statements anew would cost more than running them.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from traces.detectors.base import RESULT_CHARS
+from traces.models import Trace
+from traces.queries import LAST
+
+AT_ONCE = 1_000  # rows in memory
+
+
+class StoredStep(NamedTuple):
+    """A row of a step, without its bodies but for the arguments and what detectors declare."""
+
+    span_id: str
+    parent_span_id: str | None
+    step_number: int | None
+    event_type: str
+    tool_name: str | None
+    agent: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    arrival: int
+    is_error: bool | None
+    synthetic_time: bool
+    input_tokens: int | None
+    output_tokens: int | None
+    context_tokens: int | None
+    approval_id: str | None
+    decision: str | None
+    input_hash: int | None
+    output_hash: int | None
+    output_size: int | None
+    output_preview: str | None
+    toolset_id: UUID | None
+    input: str | None
+    error: str | None
+    text: str | None  # only with needs = {"text"}
+    output_start: str | None  # only with needs = {"result"}
+    says_truncated: str | None  # only with needs = {"truncated"}
+
+
+class Saved(msgspec.Struct, kw_only=True):
+    """What was remembered of a trace (traces.detectors.models.DetectorState), and what its project set."""
+
+    arrivals: int = 0
+    last_key: list[Any] | None = None
+    toolsets: dict[str, str] = {}
+    states: dict[str, dict[str, Any]] = {}
+    coverage: dict[str, list[str]] = {}
+    settings: dict[str, tuple[bool, dict[str, Any]]] = {}  # {detector: (is it on, its thresholds)}
+
+
+WITH_NEEDS = {"text": "text", "result": f"left(output, {RESULT_CHARS})", "truncated": "attributes ->> 'truncated'"}
+# The project is left out: with it, the planner takes the primary key and reads the whole trace.
+_STEPS = """
+SELECT {columns} FROM traces_span
+WHERE trace_day = %s AND trace_ref_id = %s AND arrival >= %s AND event_type IS NOT NULL
+ORDER BY coalesce(step_number, {last}), started_at, coalesce(ended_at, 'infinity'), span_id
+"""
+_SAVED = """
+SELECT s.arrivals, s.last_key, s.toolsets, s.states,
+    (SELECT jsonb_object_agg(detector, jsonb_build_array(enabled, thresholds))
+     FROM detectors_detectorsettings WHERE project_id = %s)
+FROM (SELECT) AS one LEFT JOIN detectors_detectorstate s ON s.trace_id = %s
+"""
+_SAVE = """
+INSERT INTO detectors_detectorstate AS s (trace_id, arrivals, last_key, toolsets, states, coverage)
+VALUES (%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb)
+ON CONFLICT (trace_id) DO UPDATE SET arrivals = excluded.arrivals, last_key = excluded.last_key,
+    toolsets = excluded.toolsets, states = excluded.states, coverage = excluded.coverage
+"""
+
+
+@lru_cache(maxsize=8)
+def _steps_statement(needs: frozenset[str]) -> str:
+    plain = StoredStep._fields[: -len(WITH_NEEDS)]
+    declared = (expression if need in needs else "NULL" for need, expression in WITH_NEEDS.items())
+    return _STEPS.format(columns=", ".join([*plain, *declared]), last=LAST)
+
+
+def load(trace: Trace, needs: frozenset[str], *, since: int = 0) -> Iterator[StoredStep]:
+    """Yield the steps of a trace from a place in the order of arrival on, in step order.
+
+    One query, which reads nothing older, and of bodies only what a detector needs; a thousand rows at a time.
+    """
+    are_many = trace.arrivals - since > AT_ONCE
+    with connection.chunked_cursor() if are_many else connection.cursor() as cursor:
+        cursor.execute(_steps_statement(needs), [trace.trace_day, trace.pk, since])
+        while rows := cursor.fetchmany(AT_ONCE):
+            yield from map(StoredStep._make, rows)
+
+
+def saved_of(trace: Trace) -> Saved:
+    """Return what is remembered of a trace, empty for a new one, with what its project set. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SAVED, [trace.project_id, trace.pk])
+        arrivals, *texts = cursor.fetchone()
+    last_key, toolsets, states, settings = (text and msgspec.json.decode(text) for text in texts)
+    saved = Saved(settings=settings or {})
+    if arrivals is not None:
+        saved.arrivals, saved.last_key, saved.toolsets, saved.states = arrivals, last_key, toolsets, states
+    return saved
+
+
+def save(trace: Trace, saved: Saved) -> None:
+    """Write what is remembered of a trace. One statement."""
+    values = (saved.last_key, saved.toolsets, saved.states, saved.coverage)
+    with connection.cursor() as cursor:
+        cursor.execute(_SAVE, [trace.pk, saved.arrivals, *(msgspec.json.encode(value).decode() for value in values)])

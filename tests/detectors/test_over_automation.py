@@ -38,6 +38,9 @@ def cancel(number: int, order_id: Any, **fields: Any) -> Step:
     return act(number, arguments={"order_id": order_id}, **fields)
 
 
+PLANS = toolset_of(
+    [{"name": "cancel_order", "schema": {"properties": {"tier": {"enum": ["plan9000"]}}}, "risk": "high"}]
+)
 REQUEST = said("Please cancel my order of tents.")
 
 
@@ -64,6 +67,13 @@ def test_an_identifier_from_nowhere_is_unfounded() -> None:
         [REQUEST, cancel(2, "W-771903", risk="unknown"), cancel(3, "W-771904", risk="medium")],
         [REQUEST, act(2, arguments={"note": "Cancelled, reference 77190312 follows", "by": "2026-03-16"})],
         [REQUEST, act(2, arguments={"amount": "1,240.00", "limit": 5000, "at": "12:30", "level": "3", "all": True})],
+        [
+            REQUEST,
+            act(2, arguments={"size": "2xlarge", "hash": "sha256", "wait": "1500ms", "of": "2024q3", "px": "640x480"}),
+        ],
+        [REQUEST, act(2, arguments={"key": "6f1c2a90-1b2c-4d3e-8f90-a1b2c3d4e5f6", "at": "1710590400"})],
+        [REQUEST, act(2, arguments={"tier": "plan9000"}, toolset=PLANS)],
+        [REQUEST, looked_up(2, "paid 2026", arguments={"order_id": "W-771903"}), cancel(3, "W-771903")],
         [REQUEST, looked_up(2, "W-448812 … [cut: 90,000 characters]"), cancel(3, "W-771903")],
         [REQUEST, looked_up(2, "W-448812", is_truncated=True), cancel(3, "W-771903")],
         [REQUEST, looked_up(2, None), cancel(3, "W-771903")],
@@ -77,6 +87,10 @@ def test_an_identifier_from_nowhere_is_unfounded() -> None:
         "not known to be of high risk",
         "text and dates",
         "amounts, times, small numbers",
+        "measures",
+        "a key of its own and a time",
+        "the schema offers it",
+        "a lookup of it was answered",
         "it may stand in what was cut away",
         "the sender cut it",
         "a result is missing",

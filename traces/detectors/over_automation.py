@@ -145,7 +145,8 @@ class OverAutomation(Detector):
 
     def _nowhere(self, step: Step) -> Identifier | None:
         sources = self.state.sources
-        found = (one for one in identifiers(step.arguments) if sources.is_nowhere(one))
+        offered = step.tool.schema_json or "" if step.tool else ""
+        found = (one for one in identifiers(step.arguments) if one.value not in offered and sources.is_nowhere(one))
         return next((one for one in found if sources.is_heard or one.looks_made_up or sources.has_alike(one)), None)
 
     def _unfounded(self, step: Step, tool: str, nowhere: Identifier | None) -> Iterator[Hit]:

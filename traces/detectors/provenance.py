@@ -10,8 +10,10 @@ import msgspec
 
 from traces.detectors.base import Mutable, Step
 
+OPEN = frozenset({"patternProperties", "allOf", "anyOf", "oneOf", "$ref"})  # says more
 CHANGES = {"medium", "high"}  # known to change something; a tool of unknown risk accuses nobody
 SHORTEST = 3  # characters of a word that is kept
+LEAST_DIGITS, LEAST_LETTERS = 6, 4  # of a word that tells one thing from others
 LONGEST_VALUE = 100  # characters; a longer one is text, not an identifier
 MOST_LEAVES = 300  # of the arguments of one call
 MOST_SHAPES = 150
@@ -24,6 +26,9 @@ _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,120}\w")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ID_KEY = re.compile(r"(?:^|[\W_])(?:id|ids)$|[a-z](?:Id|Ids|ID|IDs)$")
 _DATE = re.compile(r"(?:19|20)\d\d[-/.]?[01]\d[-/.]?[0-3]\d(?:[T ]?[\d:.]+)?(?:Z|[+-]\d\d:?\d\d)?$")
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_CLOCK = re.compile(r"1\d{9}(?:\d{3})?")  # seconds or milliseconds of Unix time
+_MEASURE = re.compile(r"\d{1,12}[^\W\d_]{1,20}|[^\W\d_]{1,20}\d{1,3}|\d{1,6}x\d{1,6}|[a-z]{0,2}(?:19|20)\d\d[a-z]?\d?")
 _CUT = re.compile(r"(?:\.\.\.|…)\s?[\[(<]\w{0,12}(?:cut|trunc)")
 _RESERVED = re.compile(r"[@.](?:example|invalid|test|localhost)(?:\.(?:com|net|org))?$")  # RFC 2606: nobody's
 _SEPARATORS = str.maketrans("", "", string.digits + ".,:/%$€£+-")
@@ -87,28 +92,35 @@ class Sources(Mutable):
     is_blind: bool = False  # a lookup came without its result: anything may have stood there
 
     def learn(self, step: Step) -> None:
-        """Take in what a step makes known: a person's words, a result, what a model was given to read."""
+        """Take in what a step makes known: a person's words, a result with what it answers, what a model was given."""
         if step.event_type == "human_gate":
             self.is_heard = self.is_heard or (step.is_user_turn and bool(step.text))
             self._read(step.text)
         elif step.event_type == "tool_call":
             is_lookup = step.risk not in CHANGES and not step.is_error
             self.is_blind = self.is_blind or (is_lookup and step.result is None)
-            self._read(step.result, is_cut=step.is_truncated)
+            is_answered = self._read(step.result, is_cut=step.is_truncated)
+            if is_lookup and is_answered:
+                self._add(word for one in identifiers(step.arguments) for word in one.words)
         elif step.arguments is not None:
             self.is_heard = True
             self._read(msgspec.json.encode(step.arguments).decode())
 
-    def _read(self, text: str | None, *, is_cut: bool = False) -> None:
+    def _read(self, text: str | None, *, is_cut: bool = False) -> bool:
+        """Take in a text; return whether it names anything."""
         if not text:
-            return
+            return False
         words = words_of(text)
-        for word in words:
-            self.names.add(word)
+        self._add(words)
         if is_cut or _is_cut(text):
             _keep(self.cut_shapes, words)
         if not self.is_heard:
             _keep(self.shapes, words)
+        return bool(words)
+
+    def _add(self, words: Iterable[str]) -> None:
+        for word in words:
+            self.names.add(word)
 
     def is_nowhere(self, one: Identifier) -> bool:
         """Say whether nobody and nothing had named it, nor can have named it where something is not recorded."""
@@ -121,13 +133,14 @@ class Sources(Mutable):
 
     def has_alike(self, one: Identifier) -> bool:
         """Say whether results named others of its kind; a short number is of no kind."""
-        return any(shape_of(word) in self.shapes for word in one.words if _tells(word, is_id=False))
+        return any(shape_of(word) in self.shapes for word in one.words if _tells(word))
 
 
 def identifiers(arguments: Any) -> Iterator[Identifier]:
     """Yield the values in the arguments of a call that name one thing: ids, codes, addresses.
 
-    Texts, dates, times, amounts and plain small numbers are none.
+    Texts, dates, times, amounts, measures and short numbers are none, and neither are UUIDs: one that nobody named
+    is no guess at a thing that is there.
     """
     for key, value in _leaves(arguments):
         is_id = bool(_ID_KEY.search(key))
@@ -151,7 +164,9 @@ def unknown_condition(step: Step) -> str:
     """Return a condition of a lookup that its tool does not know, so that the answer is to another question; or ""."""
     schema = step.tool.schema if step.tool else None
     known = schema.get("properties") if schema else None
-    if not known or not isinstance(step.arguments, dict) or schema is None or schema.get("additionalProperties"):
+    if not known or schema is None or schema.get("additionalProperties") or not OPEN.isdisjoint(schema):
+        return ""
+    if not isinstance(step.arguments, dict):
         return ""
     given = (str(key) for key, value in step.arguments.items() if key not in known and value not in (None, ""))
     return next(given, "")
@@ -184,19 +199,22 @@ def _telling_words(said: str, *, is_id: bool) -> tuple[str, ...]:
     low = said.lower()
     if "@" in low:
         return (low,) if _MAIL.fullmatch(low) else ()
-    if any(map(str.isspace, low)) or (not is_id and (_DATE.match(said) or _is_amount(low))):
+    if any(map(str.isspace, low)) or _UUID.fullmatch(low) or (not is_id and (_DATE.match(said) or _is_amount(low))):
         return ()
-    return tuple(word for word in _WORD.findall(low) if not word.isalpha() and _tells(word, is_id=is_id))
+    words = [word for word in _WORD.findall(low) if not word.isalpha()]
+    return tuple(word for word in words if is_id or _tells(word))
 
 
 def _is_description(said: str) -> bool:
-    """Say whether a value without a digit describes the thing that it should name: last_order_id, the latest order."""
-    return " " in said or bool({"id", "ids"} & set(_LETTERS.findall(said.lower())))
+    """Say whether a value without a digit describes the thing that it should name, as last_order_id does."""
+    return bool({"id", "ids"} & set(_LETTERS.findall(said.lower())))
 
 
-def _tells(word: str, *, is_id: bool) -> bool:
-    least = SHORTEST if is_id else 6 if word.isdigit() else 4
-    return len(word) >= least
+def _tells(word: str) -> bool:
+    """Say whether a word tells one thing from others wherever it stands: W448812, but not 2024, 500ms or sha256."""
+    if word.isdigit():
+        return len(word) >= LEAST_DIGITS and not _CLOCK.fullmatch(word) and not _DATE.match(word)
+    return len(word) >= LEAST_LETTERS and not _MEASURE.fullmatch(word)
 
 
 def _is_amount(low: str) -> bool:

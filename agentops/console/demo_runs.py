@@ -46,7 +46,7 @@ def order(number: int, status: str) -> Step:
 
 def parcel() -> Run:
     return [
-        customer("Where is my parcel? Order 10433."),
+        customer("Where is my parcel P-88120? Order 10433."),
         order(10433, "in transit"),
         calls("track_parcel", {"parcel": "P-88120"}, {"place": "sorting centre", "due": "tomorrow"}),
         says("It left the sorting centre this morning and should arrive tomorrow."),

@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 
 from traces.detectors.base import Detector, Hit, Step
+from traces.detectors.steps import result_text
+from traces.detectors.toolset import toolset_of
 from traces.ingest.record import content_hash
 from traces.ingest.step import arguments_hash
 
@@ -13,10 +15,11 @@ HASHED: Any = object()
 
 
 def make_step(number: int, **fields: Any) -> Step:
-    """A tool call, unless said otherwise; `result=None` means that none was recorded."""
+    """A tool call, unless said otherwise; `result=None` means that none was recorded, `tools` are offered to it."""
     arguments = fields.pop("arguments", {"q": "x"})
     result = fields.pop("result", "ok")
     output = None if result is None else msgspec.json.encode(result)
+    tools = fields.pop("tools", None)
     values: dict[str, Any] = {
         "span_id": f"span-{number}",
         "number": number,
@@ -28,7 +31,8 @@ def make_step(number: int, **fields: Any) -> Step:
         "result_hash": None if output is None else content_hash(output),
         "result_size": None if output is None else len(output),
         "result_preview": None if result is None else str(result)[:160],
-        "result": result if result is None or isinstance(result, str) else msgspec.json.encode(result).decode(),
+        "result": result_text(None if output is None else output.decode()),
+        "toolset": None if tools is None else toolset_of(tools),
     }
     return Step(**(values | fields))
 

@@ -30,6 +30,11 @@ PURE = {
     "re", "string", "typing", "zlib",
 }  # fmt: skip
 
+SOME_TOOLS = [
+    {"name": "search", "schema": {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}},
+    {"name": "refund", "risk": "high"},
+]
+
 every_detector = pytest.mark.parametrize("kind", all_detectors(), ids=lambda kind: kind.name())
 
 
@@ -45,13 +50,15 @@ def some_steps(seed: int, n: int) -> list[Step]:
                 number,
                 event_type=event,
                 tool_name=rng.choice(["search", "refund"]) if event == "tool_call" else None,
-                arguments={"q": rng.choice("ab")},
-                result=rng.choice(["ok", "none", None]),
+                arguments={"q": rng.choice(["a", "b", 1, f"W{rng.randrange(10**8)}"])},
+                result=rng.choice(["ok", "none", None, f"order W{rng.randrange(10**8)} of ann@example.org"]),
+                tools=rng.choice([None, SOME_TOOLS, SOME_TOOLS[:1]]),
                 is_error=failed,
                 error="timeout" if failed else None,
                 risk=rng.choice(["read", "high", "unknown"]),
                 gate="user_turn" if event == "human_gate" else None,
-                text=rng.choice(["hello", None]),
+                text=rng.choice(["hello", None, f"order W{rng.randrange(10**8)}"]),
+                is_truncated=rng.random() < 0.05,
                 tokens=rng.randrange(1000),
             )
         )

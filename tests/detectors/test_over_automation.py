@@ -279,7 +279,8 @@ def opened(**fields: Any) -> Trace:
 def found_after(trace: Trace, *steps: dict[str, Any], **fields: Any) -> list[str]:
     send(trace.project, *steps, **fields)
     detect_trace(trace)
-    return list(Finding.objects.of(trace.project_id).open().values_list("kind", flat=True))
+    found = Finding.objects.of(trace.project_id).open().filter(pattern="over_automation")
+    return list(found.values_list("kind", flat=True))
 
 
 @pytest.mark.django_db

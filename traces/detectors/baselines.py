@@ -98,7 +98,7 @@ def _validator(tool: Tool) -> Any:
     """Return the validator of a tool's schema, None where there is none or it is no schema. Loads nothing remote."""
     if tool.schema is None:
         return None
-    schema = {"additionalProperties": False, **tool.schema} if tool.schema.get("properties") else tool.schema
+    schema = {"additionalProperties": False, **tool.schema} if "properties" in tool.schema else tool.schema
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
-from traces.detectors.base import ALONE, NEEDS, Detector, Level, Step
+from traces.detectors.base import ALONE, NEEDS, Detector, Hit, Level, Step
 from traces.detectors.baselines import COUNTS, RULES
 from traces.detectors.labelled import Label, RunError, Truth, end_of, read_run, read_steps
 from traces.detectors.nonsense import nonsense
@@ -88,15 +88,22 @@ def _examined(line: bytes, place: int, share: Share) -> Examined:
 
 def ours(steps: list[Step]) -> dict[str, Kinds]:
     """Return what our detectors find in a finished run, by pattern."""
+    detectors: list[Detector] = [kind() for kind in all_detectors()]
     found: dict[str, Kinds] = {}
-    for kind in all_detectors():
-        one: Detector = kind()
-        hits = [hit for step in steps for hit in one.see(step)]
-        if kind.listens():
-            hits += one.silent(end_of(steps))
-        for hit in hits:
-            found.setdefault(one.pattern, {}).setdefault(hit.kind, set()).add(hit.last.number)
+    for one, hit in _hits(detectors, steps):
+        found.setdefault(one.pattern, {}).setdefault(hit.kind, set()).add(hit.last.number)
     return found
+
+
+def _hits(detectors: list[Detector], steps: list[Step]) -> Iterator[tuple[Detector, Hit]]:
+    """Yield hits as they come when a trace is folded: each step is shown to all detectors, silence at the end."""
+    for step in steps:
+        for one in detectors:
+            for hit in one.see(step):
+                yield one, hit
+    for one in detectors:
+        for hit in one.silent(end_of(steps)) if one.listens() else ():
+            yield one, hit
 
 
 def table(examined: Iterable[Examined]) -> list[Row]:
@@ -176,7 +183,7 @@ class _Rows:
                 _count_run(score, is_positive=bool(of_basis), is_hit=bool(steps))
             if run.truth.outcome == "pass":
                 score.passed_runs += 1
-                score.false_alarms_on_passed += bool(steps) and not of_basis
+                score.false_alarms_on_passed += bool(steps) and not labels
         return score
 
 

@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -172,7 +173,8 @@ def unknown_condition(step: Step) -> str:
     return next(given, "")
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(maxsize=64)  # several detectors read the same result one after the other
+def words_of(text: str) -> tuple[str, ...]:
     """Return the words of a text that could be identifiers, in lower case: those with a digit, and addresses."""
     low = text[:TEXT_CHARS].lower()
     if "\\" in low:
@@ -180,7 +182,7 @@ def words_of(text: str) -> list[str]:
     words = [word for word in _WORD.findall(low) if not word.isalpha()]
     if "@" in low:
         words += _MAIL.findall(low)
-    return list(dict.fromkeys(words))
+    return tuple(dict.fromkeys(words))
 
 
 def shape_of(word: str) -> str:

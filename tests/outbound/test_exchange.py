@@ -86,7 +86,7 @@ def test_ten_gigabytes_are_not_read(allow):
         allow(receiver.port)
         begin = time.monotonic()
         assert failure(receiver.url) is Reason.TOO_LARGE
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 30  # at this speed they would take minutes
 
 
 def test_sixty_thousand_bytes_are_read(allow):
@@ -132,7 +132,7 @@ def test_the_whole_exchange_is_bounded_whatever_the_receiver_does(behave, allow)
         allow(receiver.port)
         begin = time.monotonic()
         assert failure(receiver.url, timeout_s=0.6) is Reason.TIMED_OUT
-    assert 0.5 < time.monotonic() - begin < 1.5
+    assert 0.5 < time.monotonic() - begin < 4
 
 
 def test_a_receiver_that_never_reads_is_bounded_too(allow):
@@ -149,7 +149,7 @@ def test_a_resolver_that_hangs_is_left_behind():
 
     begin = time.monotonic()
     assert failure("https://hooks.example.com/", resolve=slow, timeout_s=0.3) is Reason.TIMED_OUT
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 2.5
 
 
 @pytest.mark.parametrize(

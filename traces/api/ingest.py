@@ -10,6 +10,7 @@ from agentops.accounts.request import ProjectRequest
 from agentops.web.problems import problem, unavailable
 from traces.ingest.body import BodyRefusedError, read_request, turn
 from traces.ingest.native import BodyError, read_body
+from traces.ingest.newcomers import TooManyNewError
 from traces.ingest.record import NATIVE, Origin
 from traces.ingest.store import Receipt, store
 
@@ -27,6 +28,8 @@ def post_traces(request: ProjectRequest) -> HttpResponse:
     try:
         with turn(request):
             return _accept(request, ndjson=content_type in NDJSON)
+    except TooManyNewError as error:
+        return unavailable(str(error))
     except (OperationalError, InterfaceError) as error:
         log.warning("ingest_unavailable", error=str(error))
         return unavailable("The database does not answer; nothing was stored; send this again.")

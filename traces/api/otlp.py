@@ -15,6 +15,7 @@ from agentops.accounts.request import ProjectRequest
 from traces.api.otlp_answer import is_json, is_protobuf, refuse, success
 from traces.api.otlp_warning import warning
 from traces.ingest.body import BodyRefusedError, read_request, turn
+from traces.ingest.newcomers import TooManyNewError
 from traces.ingest.otlp import read
 from traces.ingest.otlp_span import LOGS, METRICS, TRACES, UnreadableError
 from traces.ingest.record import Batch, Origin
@@ -40,6 +41,8 @@ def door(view: Door) -> View:
                 return view(request)
         except (BodyRefusedError, UnreadableError) as error:
             return refuse(request, error.status, error.detail)
+        except TooManyNewError as error:
+            return refuse(request, 503, str(error))
         except (OperationalError, InterfaceError) as error:
             log.warning("ingest_unavailable", error=str(error))
             return refuse(request, 503, "The database does not answer; nothing was stored; send this again.")

@@ -12,7 +12,7 @@ from psycopg.errors import DeadlockDetected, SerializationFailure
 from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project
-from traces.ingest import merge, rollup
+from traces.ingest import merge, newcomers, rollup
 from traces.ingest.agents import limit_agents
 from traces.ingest.columns import Placed, copy_rows, row
 from traces.ingest.cost import estimated
@@ -42,11 +42,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     """Commit a batch, without its secrets, and return its receipt; when this returns, the batch is durable.
 
-    Raises django.db.OperationalError when the database is away. A deadlock or a serialisation failure is tried again,
-    three times, invisibly. Costs about ten statements, whatever the number of spans.
+    Raises django.db.OperationalError when the database is away, and TooManyNewError. A deadlock or a serialisation
+    failure is tried again, three times, invisibly. Costs about ten statements, whatever the number of spans.
     """
     batch = redact(project, batch)
     batch.spans = limit_agents(project.pk, batch.traces.values(), batch.spans)
+    if not origin.backfill:
+        newcomers.check(project.pk, batch.traces)
     for attempt in range(RETRIES + 1):
         try:
             with transaction.atomic():
@@ -87,6 +89,7 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     if traces:
         _notify(project, traces, sessions.values(), accepted)
     transaction.on_commit(lambda: stored.send(DetectJob, job_ids=jobs), robust=True)
+    newcomers.note(project.pk, sum(row.inserted for row in rows.values()))
     return receipt
 
 

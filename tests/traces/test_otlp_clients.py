@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.traces.otlp import read
+from traces.ingest.record import toolset
 
 CALL = {"name": "get_weather", "args": {"city": "Oslo"}, "id": "c-1"}
 ASKED = {"content": "Weather?", "type": "human"}
@@ -82,7 +83,7 @@ def test_langfuse_sends_what_openais_client_was_given() -> None:
         {"role": "tool", "tool_call_id": "c-1", "content": "7C"},
     ]
     found = read(observed(input={"messages": messages, "tools": [{"type": "function", "function": {"name": "f"}}]}))
-    assert (found.preview, found.tools) == ("Weather?", [{"name": "f"}])
+    assert (found.preview, found.tools) == ("Weather?", toolset([{"name": "f"}]))
     assert [(result.id, result.value) for result in found.results] == [("c-1", "7C")]
 
 

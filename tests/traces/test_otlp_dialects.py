@@ -12,6 +12,7 @@ from tests.traces.otlp import Exporter, pairs, read, span
 from traces.ingest.dialects.base import all_dialects, dialect_of
 from traces.ingest.dialects.flat import unflatten
 from traces.ingest.otlp_span import Scope
+from traces.ingest.record import toolset
 
 
 def text(value: Any) -> str:
@@ -149,7 +150,7 @@ def test_each_dialect_says_the_same_of_the_same_answer(dialect: str) -> None:
     assert [(call.id, call.name, call.arguments) for call in found.calls] == [("c-1", "get_weather", {"city": "Oslo"})]
     assert [(result.id, result.value) for result in found.results] == [("c-0", "yes")]
     assert [(call.id, call.name, call.arguments) for call in found.told] == [("c-0", "ask", {})]
-    assert (found.preview, found.tools) == ("Weather?", [{"name": "get_weather", "schema": SCHEMA}])
+    assert (found.preview, found.tools) == ("Weather?", toolset([{"name": "get_weather", "schema": SCHEMA}]))
 
 
 TOOLS: list[tuple[str, str, dict[str, Any]]] = [

@@ -1,7 +1,6 @@
 """From a span and what a dialect read in it to the record that is stored."""
 
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
 from traces.ingest.cost import money
 from traces.ingest.dialects.base import GATE, MODEL, TOOL, Dialect, Reading
 from traces.ingest.otlp_span import LOGS, Attributes, WireSpan, fit
-from traces.ingest.record import SpanRecord, ToolsetRecord, content_hash
+from traces.ingest.record import SpanRecord, content_hash
 from traces.ingest.step import arguments_hash, sane_time
 
 SAID, ECHO, NAMED = "said:", "echo:", "tool:"  # before what a span is found by, see found_by
@@ -56,7 +55,7 @@ def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime)
         input_hash=None if arguments is None else arguments_hash(reading.arguments),
         output_hash=None if output is None else content_hash(output.encode()),
         output_size=None if output is None else len(output),
-        toolset=toolset(reading.tools),
+        toolset=reading.tools,
         original_timestamp=times.original,
         input_preview=preview.of_arguments(reading.arguments),
         output_preview=preview.of_result(reading.result, output) or preview.of_text(reading.text or error),
@@ -164,9 +163,3 @@ def body(text: str | None) -> str | None:
 
 def name(value: str | None) -> str | None:
     return cut(value, MAX_NAME) if value else None
-
-
-def toolset(tools: list[dict[str, Any]] | None) -> ToolsetRecord | None:
-    if not tools:
-        return None
-    return ToolsetRecord(sha256(msgspec.json.encode(tools, order="deterministic")).digest(), tools)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,11 @@ class ToolsetRecord(msgspec.Struct, frozen=True):
 
     sha256: bytes
     tools: list[dict[str, Any]]
+
+
+def toolset(tools: list[dict[str, Any]]) -> ToolsetRecord:
+    """Return the record of tools: the order of their keys makes no difference."""
+    return ToolsetRecord(sha256(msgspec.json.encode(tools, order="deterministic")).digest(), tools)
 
 
 class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):

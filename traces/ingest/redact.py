@@ -9,8 +9,16 @@ from agentops.redaction.hint import may_hold_secrets
 from agentops.redaction.redactor import Redactor
 from agentops.redaction.services import redactor_of
 from traces.ingest import preview
-from traces.ingest.otlp_record import toolset
-from traces.ingest.record import Batch, Problem, Rejection, SpanRecord, ToolsetRecord, TraceRecord, content_hash
+from traces.ingest.record import (
+    Batch,
+    Problem,
+    Rejection,
+    SpanRecord,
+    ToolsetRecord,
+    TraceRecord,
+    content_hash,
+    toolset,
+)
 from traces.ingest.step import arguments_hash
 
 # Short lines that may be cut, and a secret within them. All other texts are whole, or a million characters long.
@@ -95,7 +103,7 @@ def _toolset(redactor: Redactor, sent: ToolsetRecord, known: dict[bytes, Toolset
         new = sent.tools
         if redactor.has_rules or may_hold_secrets(msgspec.json.encode(sent.tools)):
             new = redactor.value(sent.tools)
-        known[sent.sha256] = sent if new == sent.tools else toolset(new) or sent
+        known[sent.sha256] = sent if new == sent.tools else toolset(new)
     return known[sent.sha256]
 
 

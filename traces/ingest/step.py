@@ -1,7 +1,6 @@
 """A step of the native wire format, and the records it becomes."""
 
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
@@ -19,6 +18,7 @@ from traces.ingest.record import (
     ToolsetRecord,
     TraceRecord,
     content_hash,
+    toolset,
 )
 
 Identity = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -218,9 +218,9 @@ def _body(value: Any) -> _Body:
     return _Body(data.decode(), data, len(text), is_cut=True)
 
 
-def _json(value: Any, order: Literal["deterministic"] | None = None) -> bytes:
+def _json(value: Any) -> bytes:
     """Return the JSON of a value. Raises RecursionError for one that is nested too deeply."""
-    data = msgspec.json.encode(value, order=order)
+    data = msgspec.json.encode(value)
     if len(data) > 2 * MAX_DEPTH and is_deeper(value, MAX_DEPTH):
         raise RecursionError
     return data
@@ -247,4 +247,6 @@ def _toolset(tools: list[ToolIn] | None) -> ToolsetRecord | None:
     if not tools:
         return None
     plain = msgspec.to_builtins(tools)
-    return ToolsetRecord(sha256(_json(plain, "deterministic")).digest(), plain)
+    if is_deeper(plain, MAX_DEPTH):
+        raise RecursionError
+    return toolset(plain)

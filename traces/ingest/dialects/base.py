@@ -11,7 +11,7 @@ import msgspec
 
 from traces.ingest.clean import clean, is_deeper
 from traces.ingest.otlp_span import Attributes, Scope, WireSpan
-from traces.ingest.record import Call, Result
+from traces.ingest.record import Call, Result, ToolsetRecord, toolset
 
 TOOL, MODEL, GATE, ERROR = "tool_call", "model_response", "human_gate", "error"
 # Before what a call is found by where its provider gave it no id: all of them name it within its trace alone.
@@ -48,7 +48,7 @@ class Reading(msgspec.Struct, kw_only=True):
     user: str | None = None
     environment: str | None = None
     release: str | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: ToolsetRecord | None = None
     calls: list[Call] = []
     results: list[Result] = []
     told: list[Call] = []  # the calls that `results` answer
@@ -182,7 +182,7 @@ def named_arguments(sent: Any) -> Any:
     return sent
 
 
-def schemas(offered: Any) -> list[dict[str, Any]] | None:
+def schemas(offered: Any) -> ToolsetRecord | None:
     """Return tools as the product knows them from any of the shapes that providers give them, or its JSON."""
     if isinstance(offered, str):
         return _schemas_of_text(offered) if len(offered) < REPEATED else _schemas(parsed(offered))
@@ -190,12 +190,12 @@ def schemas(offered: Any) -> list[dict[str, Any]] | None:
 
 
 @lru_cache(maxsize=64)  # every request to a model offers the same ones again
-def _schemas_of_text(offered: str) -> list[dict[str, Any]] | None:
+def _schemas_of_text(offered: str) -> ToolsetRecord | None:
     return _schemas(parsed(offered))
 
 
-def _schemas(offered: Any) -> list[dict[str, Any]] | None:
-    found = []
+def _schemas(offered: Any) -> ToolsetRecord | None:
+    found: list[dict[str, Any]] = []
     for one in offered if isinstance(offered, list) else []:
         tool = parsed(one)
         if isinstance(tool, dict) and isinstance(tool.get("function"), dict):
@@ -204,7 +204,7 @@ def _schemas(offered: Any) -> list[dict[str, Any]] | None:
             continue
         schema = next((tool[key] for key in SCHEMA_KEYS if isinstance(tool.get(key), dict)), None)
         found.append({"name": tool["name"][:200]} | ({"schema": schema} if schema is not None else {}))
-    return found or None
+    return toolset(found) if found else None
 
 
 SCHEMA_KEYS = ("input_schema", "parameters", "inputSchema", "parameters_json_schema", "schema")

@@ -12,6 +12,7 @@ import structlog
 from agentops.runtime.gate import Verdict
 from agentops.runtime.models import Compensation, ModelTurn, Run, ToolCall
 from agentops.runtime.parts import Parts
+from traces.detectors.base import UNDOES
 from traces.ingest.native import read_items
 from traces.ingest.record import Origin
 from traces.ingest.store import store
@@ -154,7 +155,7 @@ def undone(run: Run, compensation: Compensation, *, at: datetime, ended_at: date
             "tool_output": {"status": compensation.status},
             "is_error": bool(error),
             "error": error or None,
-            "metadata": {"agentops.compensates": call_span(call)},
+            "metadata": {UNDOES: call_span(call)},
         },
     )
 

@@ -49,12 +49,27 @@ def test_a_change_that_stopped_half_way_is_found_once_nothing_more_is_waited_for
     assert at_the_end(HALF, "running") == []
 
 
+def test_a_live_run_that_stands_still_at_a_call_is_not_waited_for_until_it_is_closed() -> None:
+    one = MissingRollback()
+    assert not [hit for step in HALF[:3] for hit in one.see(step)]
+    moment = Moment(at_s=1_000, status="running", received_s=1_000, settles_s=1_630)
+    later = msgspec.structs.replace(moment, at_s=1_120)
+    assert one.look_again_s(moment) == 1_120
+    assert list(one.silent(moment)) == []
+    (hit,) = one.silent(later)
+    assert (hit.kind, hit.due_s) == ("half_done", 1_120)
+    assert one.look_again_s(later) == 1_630
+    assert not [hit for step in HALF[3:] for hit in one.see(step)]
+    assert list(one.silent(later)) == []  # it spoke, and may wait for an answer
+
+
 @pytest.mark.parametrize(
     "steps",
     [
         [*HALF, change(5, "book_order", arguments={"item": "tent"})],
         [*HALF, change(5, "undo_cancel_order", risk="unknown", arguments={})],
         [*HALF, change(5, "reopen", "W-448812")],
+        [*HALF, change(5, "give_back", "A-9", undoes="span-2")],
         [HALF[0], HALF[1], person(3), *HALF[2:]],
         [failed(1, "book_order"), change(2, "cancel_order"), answer(3)],
         [change(1, "cancel_order"), failed(2, "cancel_order"), answer(3)],
@@ -65,6 +80,7 @@ def test_a_change_that_stopped_half_way_is_found_once_nothing_more_is_waited_for
         "made good",
         "undone by name",
         "undone on the same thing",
+        "undone, as it says",
         "in another turn",
         "failed first",
         "it was done already",

@@ -42,8 +42,8 @@ class BadSignature(Detector):
         an argument beside the declared ones breaks it, null for an optional one does not. `schema_tolerated`: they
         break it and the call went well, or its result alone is missing; never an alert by itself. `provenance`: an
         identifier among the arguments that neither a person nor a result had named; never an alert by itself.
-    Input: the tools that were offered, with their schemas; tool calls with arguments and outcome; for provenance,
-        what people said and the results.
+    Input: the tools that were offered, with their schemas; tool calls with arguments and outcome, but for those with
+        which a runtime undoes others; for provenance, what people said and the results.
     Misses: values of the right type that are wrong; patterns and formats of a schema; tools that a provider runs
         and does not list; calls whose arguments were cut.
     Source: JSON Schema 2020-12; the name and type checks of the Berkeley Function Calling Leaderboard, Patil et al.
@@ -51,7 +51,7 @@ class BadSignature(Detector):
         `evaluate`.
     """
 
-    needs = frozenset({"text", "result", "truncated"})
+    needs = frozenset({"text", "result", "truncated", "undoes"})
     level = "call"
 
     class Thresholds(Frozen):
@@ -66,7 +66,7 @@ class BadSignature(Detector):
         cut: int = 0
 
     def see(self, step: Step) -> Iterator[Hit]:
-        if step.event_type == "tool_call" and step.tool_name:
+        if step.event_type == "tool_call" and step.tool_name and not step.undoes:
             yield from self._signature(step, step.tool_name)
             yield from self._provenance(step)
             self.state.has_results = self.state.has_results or step.result_hash is not None

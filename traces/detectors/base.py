@@ -30,8 +30,9 @@ class Mutable(msgspec.Struct):
 
 
 Level = Literal["trajectory", "call"]
-NEEDS = frozenset({"text", "result", "truncated"})
+NEEDS = frozenset({"text", "result", "truncated", "undoes"})
 RESULT_CHARS = 20_000
+UNDOES = "agentops.compensates"  # in metadata: the span of the call that this one takes back
 SETTLE_S = 30.0  # after the end of a trace; what comes late has come by then
 
 
@@ -84,6 +85,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str | None = None  # only with needs = {"text"}
     result: str | None = None  # only with needs = {"result"}: its first RESULT_CHARS characters, JSON if no string
     is_truncated: bool = False  # only with needs = {"truncated"}: the sender says that bodies were cut
+    undoes: str | None = None  # only with needs = {"undoes"}: the span whose effect a runtime takes back, as it says
 
     @property
     def ref(self) -> StepRef:

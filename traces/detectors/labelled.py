@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from traces.detectors.base import SETTLE_S, Moment, Step
+from traces.detectors.base import SETTLE_S, UNDOES, Moment, Step
 from traces.detectors.steps import FAR, Reader
 from traces.detectors.toolset import Offers, Toolset, toolset_of
 from traces.ingest.record import Batch, SpanRecord
@@ -112,6 +112,10 @@ class RecordReader(Reader[SpanRecord]):
 
     def is_truncated(self, row: SpanRecord) -> bool:
         return bool(row.attributes and row.attributes.get("truncated") is True)
+
+    def undoes(self, row: SpanRecord) -> str | None:
+        span_id = (row.attributes or {}).get(UNDOES)
+        return span_id if isinstance(span_id, str) else None
 
 
 def _place(row: SpanRecord) -> tuple[int, datetime, datetime, str]:

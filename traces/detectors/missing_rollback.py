@@ -49,20 +49,23 @@ class MissingRollback(Detector):
 
     Definition: `half_done`: within one turn of a person, at least `min_changes` calls of tools that are known to change
         something succeeded, a later one failed, and until the end it was neither made good (the same tool on the same
-        things, with success) nor were the first ones taken back (a later change of the same things, or by a tool
-        whose name holds theirs, as `undo_x` does for `x`). `cut_off`: the run ended failed after such changes, or in
-        the midst of a call that failed or had been made before, though its agent speaks elsewhere. Judged when the
-        trace has ended and nothing more is waited for.
+        things, with success) nor were the first ones taken back (by a call that says so in `agentops.compensates`, by
+        a later change of the same things, or by a tool whose name holds theirs, as `undo_x` does for `x`).
+        `cut_off`: the run ended failed after such changes, or in the midst of a call that failed or had succeeded
+        before, though its agent speaks elsewhere. Judged when the trace has ended and nothing more is waited for; a
+        live run that stands still at a call for `max_quiet_s` seconds, so that it waits for nobody's answer, is
+        judged then.
     Input: calls with a declared or set risk, their arguments, results and errors; how the trace ended.
     Misses: steps that were left out and never tried; failures that a tool reports as success; changes by tools of
         unknown risk; a half that a person accepted counts as one all the same.
     Source: Garcia-Molina and Salem, "Sagas", SIGMOD 1987: each step of a long change has its compensation.
     """
 
-    needs = frozenset({"result"})
+    needs = frozenset({"result", "undoes"})
 
     class Thresholds(Frozen):
         min_changes: int = 1
+        max_quiet_s: float = 120.0
 
     class State(Mutable):
         turn: int = 0
@@ -90,7 +93,7 @@ class MissingRollback(Detector):
     def _weigh(self, step: Step, tool: str, call: int) -> None:
         state, names = self.state, _names(step)
         if not step.is_error:
-            self._made(tool, names)
+            self._made(tool, names, step.undoes)
             if step.risk in CHANGES:
                 state.changes = [*state.changes, Change(step.ref, tool, call, state.turn, names)][-MOST_CHANGES:]
         elif step.risk in CHANGES and not any(one.call == call for one in state.changes):
@@ -101,7 +104,7 @@ class MissingRollback(Detector):
     def _before(self, turn: int) -> Iterator[Change]:
         return (one for one in self.state.changes if one.turn == turn)
 
-    def _made(self, tool: str, names: list[int]) -> None:
+    def _made(self, tool: str, names: list[int], undoes: str | None) -> None:
         """Take in that a change succeeded: it may make a failure good, or take back what was done before one."""
         state, touched = self.state, set(names)
         state.failures = [
@@ -111,20 +114,32 @@ class MissingRollback(Detector):
         state.changes = [
             one
             for one in state.changes
-            if not (one.tool != tool and one.tool in tool)
+            if one.ref.span_id != undoes
+            and not (one.tool != tool and one.tool in tool)
             and not (one.turn in halves and not touched.isdisjoint(one.names))
         ]
         state.failures = [one for one in state.failures if any(self._before(one.turn))]
 
     def silent(self, now: Moment) -> Iterator[Hit]:
-        if not now.is_settled:
-            return
-        for failure in self.state.failures:
-            yield self._half_done(failure, now)
-        if not self.state.failures and self.state.changes and self._is_cut_off(now):
+        stuck_s = self._stuck_s(now)
+        if now.is_settled or (stuck_s is not None and now.at_s >= stuck_s):
+            due_s = now.settles_s if stuck_s is None else min(stuck_s, now.settles_s)
+            yield from (self._half_done(failure, due_s) for failure in self.state.failures)
+        if now.is_settled and not self.state.failures and self.state.changes and self._is_cut_off(now):
             yield self._cut_off(now)
 
-    def _half_done(self, failure: Failure, now: Moment) -> Hit:
+    def look_again_s(self, now: Moment) -> float | None:
+        stuck_s = self._stuck_s(now)
+        regular_s = super().look_again_s(now)
+        return regular_s if regular_s is None or stuck_s is None or now.at_s >= stuck_s else min(stuck_s, regular_s)
+
+    def _stuck_s(self, now: Moment) -> float | None:
+        """Return when a run that stands still in the midst of a failure is no longer waited for."""
+        if not self.state.failures or self.state.end is None or not now.is_live:
+            return None
+        return now.received_s + float(self.thresholds.max_quiet_s)
+
+    def _half_done(self, failure: Failure, due_s: float) -> Hit:
         made = list(self._before(failure.turn))
         made = [one for one in made if one.ref.number < failure.ref.number] or made
         done = _tools(made)
@@ -136,7 +151,7 @@ class MissingRollback(Detector):
             next=f"Look at what {done} did, and take it back or finish by hand what {failure.tool} was to do.",
             evidence=(*(one.ref.span_id for one in made[-MOST_EVIDENCE:]), failure.ref.span_id),
             tool=failure.tool,
-            due_s=now.settles_s,
+            due_s=due_s,
         )
 
     def _is_cut_off(self, now: Moment) -> bool:

@@ -60,6 +60,10 @@ class Reader(Generic[Row]):
     def is_truncated(self, row: Row) -> bool:
         raise NotImplementedError
 
+    def undoes(self, row: Row) -> str | None:
+        """Return the span of the call that a row takes back, as its sender says."""
+        raise NotImplementedError
+
     def risk(self, row: Row, tool: Tool | None) -> str:
         """Return the known risk of the tool that a row calls."""
         return tool.risk if tool else "unknown"
@@ -108,6 +112,7 @@ class Reader(Generic[Row]):
             text=row.text if "text" in self._needs else None,
             result=result_text(self.output(row)) if "result" in self._needs else None,
             is_truncated="truncated" in self._needs and self.is_truncated(row),
+            undoes=self.undoes(row) if "undoes" in self._needs else None,
         )
 
     def _in_force(self, agent: str | None) -> Toolset | None:
@@ -145,6 +150,9 @@ class StoredReader(Reader[StoredStep]):
 
     def is_truncated(self, row: StoredStep) -> bool:
         return row.says_truncated == "true"
+
+    def undoes(self, row: StoredStep) -> str | None:
+        return row.undoes
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from traces.detectors.base import RESULT_CHARS
+from traces.detectors.base import RESULT_CHARS, UNDOES
 from traces.models import Trace
 from traces.queries import LAST
 
@@ -48,6 +48,7 @@ class StoredStep(NamedTuple):
     text: str | None  # only with needs = {"text"}
     output_start: str | None  # only with needs = {"result"}
     says_truncated: str | None  # only with needs = {"truncated"}
+    undoes: str | None  # only with needs = {"undoes"}
 
 
 class Saved(msgspec.Struct, kw_only=True):
@@ -61,7 +62,12 @@ class Saved(msgspec.Struct, kw_only=True):
     settings: dict[str, tuple[bool, dict[str, Any]]] = {}  # {detector: (is it on, its thresholds)}
 
 
-WITH_NEEDS = {"text": "text", "result": f"left(output, {RESULT_CHARS})", "truncated": "attributes ->> 'truncated'"}
+WITH_NEEDS = {
+    "text": "text",
+    "result": f"left(output, {RESULT_CHARS})",
+    "truncated": "attributes ->> 'truncated'",
+    "undoes": f"attributes ->> '{UNDOES}'",
+}
 # The project is left out: with it, the planner takes the primary key and reads the whole trace.
 _STEPS = """
 SELECT {columns} FROM traces_span

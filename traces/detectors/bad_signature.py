@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
+from traces.detectors.faults import Fault
 from traces.detectors.provenance import Sources, identifiers
-from traces.detectors.schema import Fault, check_of
+from traces.detectors.schema import check_of
 from traces.detectors.toolset import Tool
 
 MAX_GROUPS = 12  # of a kind and a tool that are told apart in a trace; what comes then shares one finding a kind

@@ -52,7 +52,12 @@ def _renaming(names: set[str]) -> Replace:
     if not telling:
         return lambda text: text
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, telling))})(?!\w)")
-    return lambda text: pattern.sub(lambda found: made_up(found[0]), text)
+
+    def rename(text: str) -> str:
+        # A look for each name is much faster than the pattern, and few texts hold one.
+        return pattern.sub(lambda found: made_up(found[0]), text) if any(name in text for name in telling) else text
+
+    return rename
 
 
 def _mapped(value: Any, replace: Replace) -> Any:

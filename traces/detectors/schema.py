@@ -5,24 +5,15 @@ A schema comes from whoever sends traces: nothing remote is loaded, no pattern o
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+
+from traces.detectors.faults import Fault, shown, shown_name, under
 
 MAX_DEPTH = 40  # of a schema; what is nested deeper is not checked
 MAX_REFERENCES = 60  # one within the other, in one check
 MAX_WORK = 2_000  # choices and references taken in one check; some schemas would take exponentially many
-SHOWN_CHARS = 40  # of a value, in the words that name a fault
-
-
-class Fault(NamedTuple):
-    """Where a value breaks its schema, as a dotted path, and what is wrong there."""
-
-    path: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.problem}" if self.path else self.problem
 
 
 Check = Callable[[Any], Fault | None]
@@ -115,7 +106,7 @@ def _type(schema: dict[str, Any], root: Root, depth: int) -> Check | None:
     words = " or ".join(types)
 
     def check(value: Any) -> Fault | None:
-        return None if any(test(value) for test in tests) else Fault("", f"is {_shown(value)}, not of type {words}")
+        return None if any(test(value) for test in tests) else Fault("", f"is {shown(value)}, not of type {words}")
 
     return check
 
@@ -129,7 +120,7 @@ def _choice(schema: dict[str, Any], root: Root, depth: int) -> Check | None:
         # In JSON, true is not 1.
         if any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in choices):
             return None
-        return Fault("", f"is {_shown(value)}, not one of {_shown(choices)}")
+        return Fault("", f"is {shown(value)}, not one of {shown(choices)}")
 
     return check
 
@@ -141,30 +132,49 @@ def _required(schema: dict[str, Any], root: Root, depth: int) -> Check | None:
 
     def check(value: Any) -> Fault | None:
         missing = [name for name in needed if name not in value] if isinstance(value, dict) else []
-        return Fault(_shown_name(missing[0]), "is required and missing") if missing else None
+        return Fault(shown_name(missing[0]), "is required and missing") if missing else None
 
     return check
 
 
 def _members(schema: dict[str, Any], root: Root, depth: int) -> Check | None:
     declared, others = schema.get("properties"), schema.get("additionalProperties")
-    checks = {name: _check(part, root, depth) for name, part in declared.items()} if isinstance(declared, dict) else {}
-    if not checks and others in (None, True):
+    declared = declared if isinstance(declared, dict) else {}
+    if not declared and others in (None, True):
         return None
     other = None if others is False else _check(others, root, depth)
+    part_of = _Parts(declared, other, root, depth).of
     needed = set(_needed(schema))
 
     def check(value: Any) -> Fault | None:
         for name, item in value.items() if isinstance(value, dict) else ():
-            of = checks.get(name, other)
-            if of is None:
-                return Fault(_shown_name(name), "is no argument of it")
+            part = part_of(name)
+            if part is None:
+                return Fault(shown_name(name), "is no argument of it")
             is_left_out = item is None and name not in needed
-            if not is_left_out and (fault := of(item)) is not None:
-                return _under(_shown_name(name), fault)
+            if not is_left_out and (fault := part(item)) is not None:
+                return under(shown_name(name), fault)
         return None
 
     return check
+
+
+class _Parts:
+    """The checks of an object's members, each made when a call first gives the member: most give few of many."""
+
+    def __init__(self, declared: dict[str, Any], other: Check | None, root: Root, depth: int) -> None:
+        self._declared = declared
+        self._other = other
+        self._root = root
+        self._depth = depth
+        self._made: dict[str, Check] = {}
+
+    def of(self, name: str) -> Check | None:
+        if name not in self._declared:
+            return self._other
+        if name not in self._made:
+            self._made[name] = _check(self._declared[name], self._root, self._depth)
+        return self._made[name]
 
 
 def _needed(schema: dict[str, Any]) -> list[str]:
@@ -180,7 +190,7 @@ def _items(schema: dict[str, Any], root: Root, depth: int) -> Check | None:
     def check(value: Any) -> Fault | None:
         for place, item in enumerate(value if isinstance(value, list) else ()):
             if (fault := of(item)) is not None:
-                return _under(str(place), fault)
+                return under(str(place), fault)
         return None
 
     return check
@@ -197,7 +207,7 @@ def _limits(schema: dict[str, Any], root: Root, depth: int) -> Check | None:
         for limit, measure, fits, words in limits:
             measured = measure(value)
             if measured is not None and not fits(measured, limit):
-                return Fault("", f"is {_shown(value)}, {words} {limit:g}")
+                return Fault("", f"is {shown(value)}, {words} {limit:g}")
         return None
 
     return check
@@ -277,19 +287,3 @@ def _at(schema: Any, pointer: str) -> Any:
 
 
 _PARTS = (_type, _choice, _required, _members, _items, _limits, _any_of, _all_of, _reference)
-
-
-def _under(name: str, fault: Fault) -> Fault:
-    return Fault(f"{name}.{fault.path}" if fault.path else name, fault.problem)
-
-
-def _shown(value: Any) -> str:
-    return _short(msgspec.json.encode(value).decode())
-
-
-def _shown_name(name: str) -> str:
-    return _short(name) if name else '""'
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

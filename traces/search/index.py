@@ -36,9 +36,7 @@ SELECT DISTINCT ON (trace_id) trace_id, id, until, length(words) FROM search_tra
 WHERE trace_id = ANY(%s) ORDER BY trace_id, until DESC
 """
 _GROW = "UPDATE search_tracewords SET until = %s, words = words || %s::tsvector WHERE id = %s"
-_ADD = """
-INSERT INTO search_tracewords (until, words, id, project_id, trace_id) VALUES (%s, %s::tsvector, %s, %s, %s)
-"""
+_ADD = "COPY search_tracewords (until, words, id, project_id, trace_id) FROM STDIN"
 
 
 class Last(NamedTuple):
@@ -147,4 +145,6 @@ def _write(project_id: UUID, news: Iterable[News]) -> None:
         if grown:
             cursor.executemany(_GROW, grown)
         if added:
-            cursor.executemany(_ADD, added)
+            with cursor.copy(_ADD) as copy:
+                for row in added:
+                    copy.write_row(row)

@@ -1,9 +1,9 @@
 """What the absence of steps means: when detectors are asked, and what becomes of an answer that holds no more."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from django.db.models.functions import Now
+from django.db import connection
 
 from traces.detectors.base import SETTLE_S, Detector, Hit, Moment
 from traces.models import Trace
@@ -11,9 +11,11 @@ from traces.models import Trace
 SOONEST_S = 1.0  # between two looks at one trace, whatever a detector asks for
 
 HitKey = tuple[str, str]  # kind and onset span
-_COLUMNS = (
-    "status", "closed_at", "closes_at", "last_received_at", "root_ended_at", "steps", "spans", "backfill", "now",
-)  # fmt: skip
+# In plain SQL, as in stored.py.
+_MOMENT = """
+SELECT now(), coalesce(closed_at, closes_at, last_received_at), root_ended_at, last_received_at, status, steps, spans
+FROM traces_trace WHERE id = %s
+"""
 
 
 class Said:
@@ -45,18 +47,18 @@ class Said:
 
 def moment_of(trace: Trace) -> Moment:
     """Return how a trace stands, by the database's clock. One query."""
-    row = Trace.objects.filter(pk=trace.pk).annotate(now=Now()).values(*_COLUMNS).get()
-    closed: datetime = row["closed_at"] or row["closes_at"] or row["last_received_at"]
-    root_ended: datetime | None = row["root_ended_at"]
+    with connection.cursor() as cursor:
+        cursor.execute(_MOMENT, [trace.pk])
+        at, closed_at, root_ended_at, received_at, status, steps, spans = cursor.fetchone()
     return Moment(
-        at_s=row["now"].timestamp(),
-        status=row["status"],
-        received_s=row["last_received_at"].timestamp(),
-        settles_s=closed.timestamp() + SETTLE_S,
-        root_ended_s=root_ended.timestamp() if root_ended else None,
-        steps=row["steps"],
-        spans=row["spans"],
-        is_live=not row["backfill"],
+        at_s=at.timestamp(),
+        status=status,
+        received_s=received_at.timestamp(),
+        settles_s=closed_at.timestamp() + SETTLE_S,
+        root_ended_s=root_ended_at.timestamp() if root_ended_at else None,
+        steps=steps,
+        spans=spans,
+        is_live=not trace.backfill,
     )
 
 

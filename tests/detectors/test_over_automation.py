@@ -213,6 +213,12 @@ def test_the_gate_s_answer_is_weighed(gates: list[Gate], kind: str, severity: Se
     assert all(hit.severity == severity and words in hit.say for hit in found.values())
 
 
+def test_to_undo_a_call_needs_no_approval_of_its_own_where_the_call_was_looked_at() -> None:
+    undo = act(3, "undo_cancel_order", arguments={"order_id": "W-448812"}, is_live=True, undoes="span-2")
+    assert kinds(OverAutomation(), [ORDERS, gated(2, approval()), undo]) == set()
+    assert kinds(OverAutomation(), [ORDERS, undo]) == {"ungated"}
+
+
 def test_an_approval_is_good_for_one_call() -> None:
     steps = [ORDERS, gated(2, approval()), said("And again", 3), gated(4, approval())]
     ((kind, onset),) = hits(OverAutomation(), steps)

@@ -70,18 +70,19 @@ class OverAutomation(Detector):
         one person approved `min_stamps` calls of the run in a row, each in under `max_stamp_s` seconds. `unfounded`:
         an identifier in the arguments had been named neither by a person nor by a result; or the very same call had
         succeeded before in the same turn of a person; or another change was made instead of a call that failed on
-        such an identifier. Where no person's words are recorded, an identifier must also look made up (a reserved
-        domain, 00000000, its parameter's name) or stand beside results that name others of its kind.
-    Input: the risk of tools (set or declared), arguments, results, what people said; the gate's decisions, for runs
-        that are live.
+        such an identifier; or the lookup before it was given a condition that its tool does not know. Where no
+        person's words are recorded, an identifier must also look made up (a reserved domain, 00000000, a description
+        in place of an id) or stand beside results that name others of its kind.
+    Input: the risk of tools (set or declared), their schemas, arguments, results, what people said; the gate's
+        decisions, for runs that are live.
     Misses: the wrong one of several that were named; texts, names, dates and amounts that nobody gave; identifiers
-        that stand in a prompt alone, which is not recorded; approvals that are kept by another system, whose calls
-        are `ungated` here.
+        that stand in a prompt alone, which is not recorded; calls of which a runtime says that they undo others.
+        Approvals that another system keeps are unknown here: their calls are `ungated`.
     Source: RFC 2606 for reserved domains; that an identifier from nowhere is the most precise sign was found on
         recorded runs, see `evaluate`.
     """
 
-    needs = frozenset({"text", "result", "truncated"})
+    needs = frozenset({"text", "result", "truncated", "undoes"})
 
     class Thresholds(Frozen):
         min_read_s: float = 3.0
@@ -95,6 +96,7 @@ class OverAutomation(Detector):
         loose: Loose | None = None
         going_on: list[GoingOn] = []
         used: list[str] = []  # approvals
+        made: list[str] = []  # spans of calls that the gate was asked about here; to undo one asks nobody
         unclassified: list[int] = []  # tools
         has_acted: bool = False
         is_live: bool = True
@@ -180,6 +182,9 @@ class OverAutomation(Detector):
 
     def _gate(self, step: Step) -> Iterator[Hit]:
         """Judge a call by what the gate had decided, each approval for one call."""
+        if step.undoes in self.state.made:
+            return
+        self.state.made = [*self.state.made, step.span_id][-MOST_ACTS:]
         approved = [gate for gate in step.gates if gate.decision == APPROVED]
         unused = [gate for gate in approved if gate.approval_id not in self.state.used]
         mine = next((gate for gate in unused if gate.is_exact), None)

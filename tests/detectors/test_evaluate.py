@@ -96,6 +96,14 @@ def test_where_labels_are_positives_only_nothing_else_is_counted(tmp_path: Path)
     assert counts(one(found)) == (1, 1, 1, 0, 0)
 
 
+def test_where_labels_have_several_bases_a_row_has_them_all(tmp_path: Path) -> None:
+    mixed = run("r-1", "unknown_tool", "unknown_tool", "unknown_tool", labels=(1, 2))
+    mixed["truth"]["labels"][1]["basis"] = "derived"
+    found = rows(tmp_path, mixed)
+    assert counts(one(found, basis="env")) == counts(one(found, basis="derived")) == (3, 1, 1, 1, 0)
+    assert counts(one(found, basis="any")) == (3, 2, 2, 1, 0)
+
+
 def test_what_an_agent_says_of_itself_scores_nothing(tmp_path: Path) -> None:
     label = {"pattern": "bad_signature", "step": 1, "basis": "llm_self", "mapping": "direct", "silver": True}
     said = run("r-1", None)

@@ -17,6 +17,7 @@ from traces.detectors.score import Score
 
 SHARE_LINES = 32  # in a row that one process reads
 TIE = 0.01  # of F1: a detector that is no better than counting by more is said to tie
+ANY = "any"  # the basis of the row in which labels of every basis count
 GZIP = b"\x1f\x8b"
 
 Kinds = dict[str, set[int]]  # kind → the numbers of the steps it accuses
@@ -120,7 +121,7 @@ def _rows_of_source(source: str, runs: list[Examined]) -> list[Row]:
     for pattern in sorted({kind.pattern for kind in all_detectors()}):
         levels = sorted({"trajectory", *(kind.level for kind in all_detectors() if kind.pattern == pattern)})[::-1]
         bases = sorted({label.basis for run in runs for label in run.labels(pattern)}) or ["none"]
-        for basis in bases:
+        for basis in [*bases, *([ANY] if len(bases) > 1 else [])]:
             for level in levels:
                 about = {"source": source, "pattern": pattern, "kind": None, "level": level, "basis": basis}
                 some = _Rows(pattern, basis, level, runs)
@@ -159,7 +160,7 @@ class _Rows:
             return ""
         best = max(COUNTS, key=lambda name: self._best_count(name)[1].f1 or 0.0)
         threshold, rival = self._best_count(best)
-        is_tie = bool(score.positives) and (rival.f1 or 0.0) > score.f1 - TIE
+        is_tie = 0 < score.positives < score.n and (rival.f1 or 0.0) > score.f1 - TIE
         return f"no better than {best} from {threshold} on" if is_tie else ""
 
     def _best_count(self, name: str) -> tuple[int, Score]:
@@ -174,7 +175,7 @@ class _Rows:
         score = Score()
         for run, steps in zip(self.runs, accused, strict=True):
             labels = run.labels(self.pattern)
-            of_basis = [label for label in labels if label.basis == self.basis]
+            of_basis = [label for label in labels if self.basis in (ANY, label.basis)]
             is_whole = run.truth.coverage.get(self.pattern) == "full"
             # What another basis calls positive is no negative here.
             if self.level == "call":

@@ -56,9 +56,9 @@ def wake_run(job_ids: list[UUID], **_: Any) -> None:
 
 
 def note_delivery(key: str, first_attempt_at: datetime, delivered_at: datetime, **_: Any) -> None:
-    from traces.alerts import telling
+    from traces.alerts import told
 
-    telling.note_delivery(key, first_attempt_at, delivered_at)
+    told.note_delivery(key, first_attempt_at, delivered_at)
 
 
 def report_quarantine(kind: str, job_id: UUID, reason: str, **_: Any) -> None:

@@ -12,7 +12,7 @@ from agentops.accounts.request import ProjectRequest
 from agentops.web.pages import render_page
 from approvals import queries as approvals_queries
 from traces import activity, queries
-from traces.alerts import mttd
+from traces.alerts import mttd, patterns
 from traces.alerts import queries as alert_queries
 from traces.ingest.report import report
 from traces.models import Trace, TraceStatus
@@ -64,7 +64,7 @@ def _alerts(request: ProjectRequest, since: datetime, until: datetime) -> dict[s
         "open_total": sum(open_by_severity.values()),
         "taken_total": alert_queries.add_up(counts, "state").get("acknowledged", 0),
         "urgent": alert_queries.needing_a_person(request.project, ROWS),
-        "per_hour": [(name, *hours.get(name, ([0] * HOURS, [0] * HOURS))) for name in mttd.PATTERNS],
+        "per_hour": [(name, *hours.get(name, ([0] * HOURS, [0] * HOURS))) for name in patterns.FAILURES],
         "per_hour_top": top,
     }
 

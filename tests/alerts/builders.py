@@ -6,11 +6,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from agentops.accounts.models import Project
+from agentops.accounts.models import Project, User
 from agentops.jobs.runner import run_due
 from tests.traces.builders import send, step
 from traces.alerts.grouping import bring
 from traces.alerts.models import Alert
+from traces.alerts.services import silence_all
+from traces.alerts.silences import Silence
 from traces.detectors.models import Finding
 from traces.models import Trace
 
@@ -53,6 +55,12 @@ def raise_one(project: Project, trace: Trace | None = None, **fields: Any) -> Al
     finding = make_finding(project, trace, **fields)
     bring(finding)
     return Alert.objects.get(project=project, alertfinding__finding=finding)
+
+
+def silence_one(project: Project, by: User, hours: int = 1, **about: str) -> Silence:
+    """Silence a pattern, an agent or a tool for a while."""
+    about = {"pattern": "", "agent": "", "tool_name": ""} | about
+    return silence_all(project, by=by, about=about, lasting=timedelta(hours=hours), reason="It is known.")
 
 
 def looping(trace: str = "loop-1", calls: int = 4, agent: str = "support-desk", **fields: Any) -> list[dict[str, Any]]:

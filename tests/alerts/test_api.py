@@ -1,6 +1,6 @@
 """The API of findings, alerts and the time to detect, as a client with a key meets it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -151,6 +151,15 @@ def test_an_alert_is_acknowledged_and_resolved_by_a_key_in_its_makers_name(api: 
         ("alert.acknowledged", "api_key"),
         ("alert.resolved", "api_key"),
     ]
+
+
+def test_an_alert_is_acknowledged_for_as_long_as_is_asked(api: Api) -> None:
+    alert = raise_one(api.project)
+    for wrong in (0, 604_801, "soon"):
+        assert api.post(f"alerts/{alert.pk}/acknowledge", {"expires_in_s": wrong}).status_code == 400
+    mine = api.post(f"alerts/{alert.pk}/acknowledge", {"expires_in_s": 600}).json()
+    lasting = datetime.fromisoformat(mine["acknowledged_until"]) - datetime.fromisoformat(mine["acknowledged_at"])
+    assert lasting == timedelta(minutes=10)
 
 
 @pytest.mark.parametrize("body", [{}, {"verdict": "retracted"}, {"verdict": "true_positive", "note": "x" * 2_001}])

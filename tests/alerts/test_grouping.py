@@ -13,7 +13,7 @@ from tests.alerts.builders import looping, make_finding, make_trace, raise_one, 
 from tests.builders import make_project, make_user
 from tests.notify.builders import make_channel
 from tests.traces.builders import send
-from traces.alerts import telling
+from traces.alerts import told
 from traces.alerts.grouping import bring
 from traces.alerts.models import Alert, AlertFinding, AlertState, Fate, PastOccurrence, Verdict
 from traces.alerts.services import resolve
@@ -216,19 +216,19 @@ def test_the_clock_stops_at_the_first_delivery_on_whichever_channel(project: Pro
     delivery = Delivery.objects.exclude(channel=channel).first()
     assert delivery is not None
     times = {"first_attempt_at": alert.alerted_at, "delivered_at": alert.alerted_at}
-    telling.note_delivery(delivery.key, **times)
+    told.note_delivery(delivery.key, **times)
     later = the_alert().alerted_at.replace(year=2099)
-    telling.note_delivery(delivery.key, later, later)
+    told.note_delivery(delivery.key, later, later)
     assert the_alert().delivered_at == alert.alerted_at
 
 
 def test_a_delivery_that_was_not_announced_is_found_by_the_clock(project: Project) -> None:
     channel = make_channel(project)
     raise_one(project)
-    telling.note_missed_deliveries()
+    told.note_missed_deliveries()
     assert the_alert().delivered_at is None
     delivered(channel)
-    telling.note_missed_deliveries()
+    told.note_missed_deliveries()
     assert the_alert().delivered_at == Delivery.objects.get().delivered_at
 
 
@@ -240,7 +240,7 @@ def test_a_delivery_after_the_next_occurrence_began_belongs_to_the_one_it_told_o
     assert first is not None
     Delivery.objects.exclude(pk=first.pk).delete()
     delivered(channel)
-    telling.note_missed_deliveries()
+    told.note_missed_deliveries()
     assert PastOccurrence.objects.get().delivered_at is not None
     assert the_alert().delivered_at is None
 

@@ -51,7 +51,7 @@ def test_pages_cost_the_same_however_much_they_show(
         assert alert is not None
         for path, cost in {
             "/alerts": 2,
-            f"/alerts/{alert.pk}": 6,
+            f"/alerts/{alert.pk}": 7,
             "/mttd": 2,
             f"/traces/loop {rows} 1": 6,
             "/traces": 4,
@@ -89,7 +89,7 @@ def test_an_alert_tells_what_happened_and_what_to_do(client: Client, member: Mem
 def test_what_happens_on_the_page_is_done_and_said(client: Client, member: Membership) -> None:
     alert = raise_one(member.project)
     url = f"/alerts/{alert.pk}"
-    assert f"{member.user} has it since" in say(client, f"{url}/acknowledge")
+    assert f"{member.user} has it until" in say(client, f"{url}/acknowledge", hours="24")
     assert "Silenced until" in say(client, f"{url}/silence", hours="8", reason="The index is being rebuilt.")
     assert "The index is being rebuilt." in page(client, url)
     assert "Silenced until" not in say(client, f"{url}/hear")

@@ -10,7 +10,7 @@ from agentops.redaction.models import RedactionRule
 from agentops.runtime.services import start_run
 from approvals import services
 from approvals.models import Approval
-from tests.alerts.builders import raise_one
+from tests.alerts.builders import raise_one, silence_one
 from tests.approvals.builders import make_policy, propose
 from tests.builders import make_key, make_membership, make_user
 from tests.notify.builders import make_channel
@@ -61,6 +61,10 @@ def a_step(project: Project) -> dict[str, object]:
 
 def an_alert(project: Project) -> dict[str, object]:
     return {"alert_id": raise_one(project).pk}
+
+
+def a_silence(project: Project) -> dict[str, object]:
+    return {"silence_id": silence_one(project, make_user(), pattern="tool_loop").pk}
 
 
 def an_approval(project: Project) -> dict[str, object]:
@@ -179,6 +183,10 @@ MATRIX: dict[str, Route] = {
     "/alerts/<uuid:alert_id>/resolve": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_VERDICT),
     "/alerts/<uuid:alert_id>/silence": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_SILENCE),
     "/alerts/<uuid:alert_id>/hear": page("acknowledge", ok={"POST": 302}, objects=an_alert),
+    "/silences": page(),
+    "/silences/add": page("acknowledge", ok={"POST": 302}, data={**A_SILENCE, "pattern": "tool_loop"}),
+    "/silences/<uuid:silence_id>": page(objects=a_silence),
+    "/silences/<uuid:silence_id>/end": page("acknowledge", ok={"POST": 302}, objects=a_silence),
     "/mttd": page(),
     # runtime: pages
     "/runs": page(),

@@ -1,7 +1,7 @@
 """Findings of one fingerprint share an alert: the first opens it and is told at once, the others are counted on it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -11,19 +11,12 @@ from django.db.models.functions import Now
 
 from agentops.audit import services as audit
 from agentops.audit.ref import SYSTEM
+from traces.alerts import life
 from traces.alerts.crowd import link, take_waiting
-from traces.alerts.models import (
-    OCCURRENCE_FIELDS,
-    Alert,
-    AlertFinding,
-    AlertState,
-    Fate,
-    PastOccurrence,
-    Verdict,
-    highest,
-    is_graver,
-)
-from traces.alerts.telling import News, announce, tell
+from traces.alerts.digest import is_quiet
+from traces.alerts.models import Alert, AlertFinding, AlertState, Fate, Verdict, highest, is_graver
+from traces.alerts.telling import FLAP_MINUTES, FLAPS, News, tell
+from traces.alerts.told import announce
 from traces.detectors.base import ALONE
 from traces.detectors.models import Finding, FindingState
 
@@ -112,14 +105,14 @@ def count(finding: Finding) -> None:
 def raise_on(alert: Alert, causes: list[Cause]) -> None:
     """Count causes of one fingerprint: the alert is opened, opened again, or goes on; told where that is news."""
     if alert.state == AlertState.RESOLVED:
-        _reopen(alert, causes[0])
+        life.reopen(alert, _first(causes[0]))
     opens, before = alert.findings == 0, alert.severity
     alert.findings += len(causes)
     for cause in causes:
         alert.severity = highest(alert.severity, cause.severity)
     _say(alert, causes[-1])
     if opens:
-        tell(alert, News.OPENED)
+        tell(alert, News.FLAPPING if _begins_to_flap(alert) else News.OPENED)
     else:
         _tell_if_worse(alert, before)
     announce(alert.project_id)
@@ -156,15 +149,16 @@ def _newest(cause: Cause) -> dict[str, Any]:
     return {**said, "last_trace_id": cause.trace_id}
 
 
-def _reopen(alert: Alert, cause: Cause) -> None:
-    """Put the occurrence that is over away and begin the next one: a regression, with a clock of its own."""
-    over = {name: getattr(alert, name) for name in OCCURRENCE_FIELDS}
-    PastOccurrence.objects.create(project_id=alert.project_id, alert=alert, **over)
-    blank = {field.attname: field.get_default() for field in PastOccurrence._meta.concrete_fields}
-    fresh = {name: blank[name] for name in OCCURRENCE_FIELDS if name not in {"onset_at", "received_at", "detected_at"}}
-    fresh |= {"number": alert.number + 1, "alerted_at": Now(), "state": AlertState.OPEN}
-    Alert.objects.filter(pk=alert.pk).update(**fresh | _first(cause))
-    alert.refresh_from_db()
+def _begins_to_flap(alert: Alert) -> bool:
+    """Say whether it was resolved and failed again so often of late that people hear of it less from now on."""
+    if alert.number <= FLAPS or alert.flapping_since is not None:
+        return False
+    lately = alert.past.filter(resolved_at__gt=Now() - timedelta(minutes=FLAP_MINUTES))
+    if lately.count() < FLAPS:
+        return False
+    Alert.objects.filter(pk=alert.pk).update(flapping_since=Now())
+    alert.refresh_from_db(fields=["flapping_since"])
+    return True
 
 
 def _say(alert: Alert, newest: Cause) -> None:
@@ -175,8 +169,12 @@ def _say(alert: Alert, newest: Cause) -> None:
 
 
 def _tell_if_worse(alert: Alert, before: str) -> None:
+    if not is_graver(alert.severity, than=before) or alert.state == AlertState.RESOLVED:
+        return
     news = TOLD_WHEN_REACHED.get(alert.severity)
-    if news and is_graver(alert.severity, than=before) and alert.told_at is not None:
+    if alert.waits_since is not None and not is_quiet(alert):
+        tell(alert, News.OPENED)  # it can wait no longer
+    elif news is not None:
         tell(alert, news)
 
 
@@ -215,8 +213,7 @@ def _retract(alert: Alert, known: AlertFinding) -> None:
     alert.save(update_fields=["retracted"])
     if alert.state == AlertState.RESOLVED or alert.retracted < alert.findings:
         return
-    over = {"state": AlertState.RESOLVED, "resolved_at": Now(), "verdict": Verdict.RETRACTED}
-    Alert.objects.filter(pk=alert.pk).update(**over)
-    if alert.told_at is not None:
+    life.resolve(alert, verdict=Verdict.RETRACTED)
+    if alert.told_at is not None and alert.flapping_since is None:
         tell(alert, News.RETRACTED)
     audit.record("alert.retracted", actor=SYSTEM, project=alert.project_id, target=alert)

@@ -1,10 +1,10 @@
 """Alerts, the occurrences that are over, and the one fate of each finding."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q, Subquery
 from django.db.models.functions import Now
 from django.urls import reverse
 from uuid_utils.compat import uuid7
@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from agentops.accounts.models import Project, User
 from agentops.accounts.scoped import ProjectScopedQuerySet
 from agentops.audit.ref import Ref
+from traces.alerts.silences import covering
 from traces.detectors.models import SEVERITIES, Finding
 from traces.models import Trace
 
@@ -47,6 +48,7 @@ class Occurrence(models.Model):
     retracted = models.PositiveIntegerField(default=0, db_default=0)  # of the findings
     told_at = models.DateTimeField(null=True)  # when the first message was written; null while a silence holds
     told_key = models.TextField(default="", db_default="")  # of that message, in the outbox
+    lapses = models.PositiveIntegerField(default=0, db_default=0)  # acknowledgements that ran out
     acknowledged_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
     resolved_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
     verdict = models.TextField(default="", db_default="")
@@ -78,11 +80,20 @@ class AlertQuerySet(ProjectScopedQuerySet["Alert"]):
         return self.exclude(state=AlertState.RESOLVED)
 
     def silenced(self) -> Self:
-        return self.filter(silenced_until__gt=Now())
+        return self.filter(Exists(covering()))
 
     def heard(self) -> Self:
         """Those that no silence covers now."""
-        return self.exclude(silenced_until__gt=Now())
+        return self.exclude(Exists(covering()))
+
+    def with_silence(self) -> Self:
+        """Add until when silences cover each, None where none does."""
+        until = covering().order_by("-until").values("until")
+        return self.annotate(silenced_until=Subquery(until[:1]))
+
+    def lapsed(self) -> Self:
+        """Those that somebody had for as long as they said, and did not resolve."""
+        return self.filter(state=AlertState.ACKNOWLEDGED, acknowledged_until__lte=Now())
 
 
 class Alert(Occurrence):
@@ -105,9 +116,11 @@ class Alert(Occurrence):
     last_trace = models.ForeignKey(
         Trace, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
     )
-    silenced_until = models.DateTimeField(null=True)
-    silenced_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
-    silence_reason = models.TextField(default="", db_default="")
+    acknowledged_until = models.DateTimeField(null=True)  # then it is open again
+    flapping_since = models.DateTimeField(null=True)  # it is resolved and fails again and again
+    waits_since = models.DateTimeField(null=True)  # for the next digest, where nobody has to be told at once
+
+    silenced_until: datetime | None = None  # of rows that were read `with_silence`
 
     objects = AlertQuerySet.as_manager()
 
@@ -116,9 +129,14 @@ class Alert(Occurrence):
             models.UniqueConstraint(fields=["project", "fingerprint"], name="alert_natural_key"),
             models.CheckConstraint(condition=Q(severity__in=SEVERITIES), name="alert_severity_known"),
             models.CheckConstraint(
-                condition=Q(state=AlertState.OPEN, acknowledged_at=None, resolved_at=None)
-                | Q(state=AlertState.ACKNOWLEDGED, acknowledged_at__isnull=False, resolved_at=None)
-                | Q(state=AlertState.RESOLVED, resolved_at__isnull=False),
+                condition=Q(state=AlertState.OPEN, acknowledged_at=None, acknowledged_until=None, resolved_at=None)
+                | Q(
+                    state=AlertState.ACKNOWLEDGED,
+                    acknowledged_at__isnull=False,
+                    acknowledged_until__isnull=False,
+                    resolved_at=None,
+                )
+                | Q(state=AlertState.RESOLVED, resolved_at__isnull=False, acknowledged_until=None, waits_since=None),
                 name="alert_state_has_its_times",
             ),
             models.CheckConstraint(
@@ -127,9 +145,6 @@ class Alert(Occurrence):
                 name="alert_verdict_once_resolved",
             ),
             models.CheckConstraint(condition=Q(retracted__lte=F("findings")), name="alert_retracts_what_it_has"),
-            models.CheckConstraint(
-                condition=Q(silenced_until=None) | ~Q(silence_reason=""), name="alert_silence_has_a_reason"
-            ),
         ]
         indexes = [
             # The list, newest first, whole and by state; the second also counts by state.
@@ -137,8 +152,10 @@ class Alert(Occurrence):
             models.Index(fields=["project", "state", "-received_at", "-id"], name="alert_list_by_state"),
             # telling.note_delivery and note_missed_deliveries: those that nobody is known to have been told of.
             models.Index(fields=["told_key"], condition=Q(delivered_at=None), name="alert_undelivered"),
-            # telling.tell_what_was_silenced.
-            models.Index(fields=["silenced_until"], condition=Q(told_at=None), name="alert_untold"),
+            # calm.lapse_acknowledgements, settle_flapping and digest.send: what waits for its time.
+            models.Index(fields=["acknowledged_until"], condition=Q(state="acknowledged"), name="alert_lapsing"),
+            models.Index(fields=["flapping_since"], condition=Q(flapping_since__isnull=False), name="alert_flapping"),
+            models.Index(fields=["project"], condition=Q(waits_since__isnull=False), name="alert_waiting"),
         ]
 
     def __str__(self) -> str:

@@ -11,10 +11,8 @@ from django.db.models.functions import Now
 
 from agentops.accounts.models import Project
 from traces.alerts.models import Alert, PastOccurrence, Verdict
+from traces.alerts.patterns import FAILURES
 
-PATTERNS = (
-    "tool_loop", "context_drift", "bad_signature", "missing_rollback", "observability_gap", "over_automation",
-)  # fmt: skip
 OBJECTIVE = timedelta(minutes=5)
 OBJECTIVE_WORDS = "5 min"
 CAP_WORDS = "1 h"
@@ -69,7 +67,7 @@ def _rows(rows: "QuerySet[Any]", since: datetime) -> "QuerySet[Any]":
     pattern = "pattern__in" if rows.model is Alert else "alert__pattern__in"
     ended = Q(delivered_at__isnull=False) | Q(told_at__lte=Now() - CAP)
     return (
-        rows.filter(ended, received_at__gte=since, told_at__isnull=False, **{pattern: PATTERNS})
+        rows.filter(ended, received_at__gte=since, told_at__isnull=False, **{pattern: FAILURES})
         .exclude(verdict__in=[Verdict.FALSE_POSITIVE, Verdict.RETRACTED])
         .order_by(F("received_at").asc())
     )
@@ -107,4 +105,4 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
 
 def by_pattern(of: Sequence[Point]) -> dict[str, list[Point]]:
     """Return the points of each of the six patterns, those without any too."""
-    return {pattern: [point for point in of if point.pattern == pattern] for pattern in PATTERNS}
+    return {pattern: [point for point in of if point.pattern == pattern] for pattern in FAILURES}

@@ -12,7 +12,8 @@ from django.db.models.functions import Trunc
 from django.http import HttpRequest
 
 from agentops.accounts.models import Project
-from traces.alerts.models import RANK, Alert, AlertFinding, AlertState
+from traces.alerts.models import RANK, Alert, AlertFinding, AlertQuerySet, AlertState
+from traces.alerts.silences import Silence, SilenceQuerySet
 from traces.detectors.models import Finding
 from traces.ids import trace_key
 from traces.models import Trace
@@ -36,7 +37,7 @@ def open_count(request: HttpRequest) -> tuple[int, str, str] | None:
     return (count, "open", "bad") if count else None
 
 
-def alerts(project: Project, filters: AlertFilters = AlertFilters()) -> QuerySet[Alert]:
+def alerts(project: Project, filters: AlertFilters = AlertFilters()) -> AlertQuerySet:
     """Return the alerts of a project that fit, for a keyset page. One query."""
     rows = with_people(Alert.objects.of(project))
     if filters.unresolved:
@@ -103,9 +104,9 @@ def per_hour(project: Project, since: datetime, hours: int) -> dict[str, tuple[l
     return found
 
 
-def with_people(rows: QuerySet[Alert]) -> QuerySet[Alert]:
-    """Add what a row and the API show: its traces and who had it."""
-    return rows.select_related("first_trace", "last_trace", "acknowledged_by", "resolved_by", "silenced_by")
+def with_people(rows: AlertQuerySet) -> AlertQuerySet:
+    """Add what a row and the API show: its traces, who had it, and until when it is silenced."""
+    return rows.with_silence().select_related("first_trace", "last_trace", "acknowledged_by", "resolved_by")
 
 
 def findings(project: Project, trace: str = "") -> QuerySet[Finding]:
@@ -138,3 +139,9 @@ def found_on(traces: Iterable[Trace]) -> Mapping[UUID, list[Finding]]:
 def patterns(found: Iterable[Finding]) -> list[str]:
     """Return the patterns of some findings, each once, in their order."""
     return list(dict.fromkeys(finding.pattern for finding in found))
+
+
+def silences(project: Project) -> SilenceQuerySet:
+    """Return the silences of a project with how much each held back. One query."""
+    rows = Silence.objects.of(project).select_related("alert", "by", "ended_by")
+    return rows.annotate(kept_back=Count("held"))

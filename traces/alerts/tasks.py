@@ -1,7 +1,7 @@
 """The job of this room, and what its clock does."""
 
 from agentops.jobs.registry import every, handles
-from traces.alerts import system, telling
+from traces.alerts import calm, digest, system, told
 from traces.alerts.grouping import bring
 from traces.detectors.models import AlertJob, Finding
 
@@ -13,7 +13,7 @@ def alert(job: AlertJob) -> None:
 
 @every(seconds=5)
 def note_missed_deliveries() -> None:
-    telling.note_missed_deliveries()
+    told.note_missed_deliveries()
 
 
 @every(seconds=5)
@@ -23,4 +23,19 @@ def notice_quarantined() -> None:
 
 @every(seconds=2)
 def tell_what_was_silenced() -> None:
-    telling.tell_what_was_silenced()
+    calm.tell_what_was_silenced()
+
+
+@every(seconds=2)
+def lapse_acknowledgements() -> None:
+    calm.lapse_acknowledgements()
+
+
+@every(seconds=30)
+def settle_flapping() -> None:
+    calm.settle_flapping()
+
+
+@every(seconds=10)
+def send_digests() -> None:
+    digest.send_due()

@@ -1,107 +1,100 @@
-"""Telling people of an alert: what is said when, what a silence holds back, and when the first message arrived."""
+"""Telling people of an alert: what is said when, what a silence holds back, and what can wait for the digest."""
 
-import json
-from datetime import datetime
 from enum import Enum
-from uuid import UUID
 
-from django.db import connection, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Now
+from django.db import transaction
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
 
 from agentops.notify.message import Message
-from agentops.notify.models import Delivery
 from agentops.notify.services import notify
-from traces.alerts.models import Alert, AlertState, PastOccurrence
+from traces.alerts import digest
+from traces.alerts.models import Alert
+from traces.alerts.silences import HeldBack, Silence
+from traces.alerts.told import note_told
 
-AT_ONCE = 100
+FLAPS, FLAP_MINUTES = 3, 30  # so many times resolved and failed again within so many minutes is flapping
 
 
 class News(Enum):
-    """What is worth a message; three at most of one occurrence reach a channel before it is resolved."""
+    """What is worth a message; three at most of one occurrence reach a channel before somebody has it."""
 
     OPENED = "opened"
     HIGH = "high"  # it grew to this severity; what grows to medium is on the page
     CRITICAL = "critical"
     RETRACTED = "retracted"
+    RECOVERED = "recovered"  # of the system's own: what was broken works again
+    LAPSED = "lapsed"  # who had it did not resolve it in time
+    FLAPPING = "flapping"
+    AFTER_SILENCE = "after_silence"
+
+
+CAN_WAIT = {News.OPENED, News.LAPSED, News.AFTER_SILENCE}
+HEADS = {
+    News.HIGH: "Now high: ",
+    News.CRITICAL: "Now critical: ",
+    News.RETRACTED: "Retracted: ",
+    News.RECOVERED: "Recovered: ",
+    News.LAPSED: "Nobody has it any more: ",
+    News.FLAPPING: "Flapping: ",
+    News.AFTER_SILENCE: "After a silence, still open: ",
+}
+# What the receivers of channels know the news by; the others are of an alert that goes on.
+KINDS = {
+    News.OPENED: "alert.opened",
+    News.AFTER_SILENCE: "alert.opened",
+    News.RETRACTED: "alert.resolved",
+    News.RECOVERED: "alert.resolved",
+}
+INSTEAD = {
+    News.RETRACTED: "Steps that came late show that this was no failure. The alert is resolved.",
+    News.RECOVERED: "What was broken works again. The alert is resolved.",
+    News.FLAPPING: f"It was resolved and failed again {FLAPS} times within {FLAP_MINUTES} minutes. What follows is told"
+    f" once an hour, until it has been calm for {FLAP_MINUTES} minutes.",
+}
 
 
 @transaction.atomic
 def tell(alert: Alert, news: News) -> None:
-    """Write one message about the occurrence under way into the outbox and the feed, unless a silence holds it back.
+    """Write one message about the occurrence under way into the outbox and the feed.
 
-    The same news of one occurrence is told once. Where no channel is set up, the feed is where people are told.
+    A silence holds it back, and a quiet alert waits for the digest. The same news of one occurrence is told once. The
+    caller has locked the alert. Costs one query beside those of the message.
     """
-    key = f"alert:{alert.pk}:{alert.number}:{news.value}"
-    told = Alert.objects.heard().filter(pk=alert.pk)
-    if not told.update(told_at=Coalesce("told_at", Now())):
-        return
-    deliveries = notify(alert.project_id, _message(alert, news), key=key)
-    first = Alert.objects.filter(pk=alert.pk, told_key="")
-    if deliveries:
-        first.update(told_key=key)
+    silence = Silence.objects.of_alert(alert).first()
+    if silence is not None:
+        HeldBack.objects.create(
+            project_id=alert.project_id, silence=silence, alert=alert, occurrence=alert.number, news=news.value
+        )
+    elif news in CAN_WAIT and digest.has_to_wait(alert):
+        Alert.objects.filter(pk=alert.pk, waits_since=None).update(waits_since=Now())
     else:
-        first.update(told_key=key, first_attempt_at=Now(), delivered_at=Now())
+        _write(alert, news)
+
+
+def _write(alert: Alert, news: News) -> None:
+    key = f"alert:{alert.pk}:{alert.number}:{news.value}"
+    if news is News.LAPSED:
+        key += f":{alert.lapses}"
+    elif news is News.AFTER_SILENCE:
+        key += f":{uuid7()}"
+    deliveries = notify(alert.project_id, _message(alert, news), key=key)
+    note_told([alert], key, is_delivered=not deliveries)
 
 
 def _message(alert: Alert, news: News) -> Message:
     said = f"Next: {alert.next_step}" if alert.next_step else ""
-    if news is News.RETRACTED:
-        said = "Steps that came late show that this was no failure. The alert is resolved."
+    if news is News.LAPSED:
+        said = f"Whoever had it did not resolve it in the time that they took. It is open again.\n\n{said}"
+    elif news in INSTEAD:
+        said = INSTEAD[news]
     elif alert.is_regression:
         said = f"It failed again after it was resolved, for the {alert.number}. time.\n\n{said}"
-    heads = {News.OPENED: "", News.HIGH: "Now high: ", News.CRITICAL: "Now critical: ", News.RETRACTED: "Retracted: "}
     return Message(
-        kind="alert.resolved" if news is News.RETRACTED else "alert.opened" if news is News.OPENED else "alert.worse",
+        kind=KINDS.get(news, "alert.worse"),
         id=f"alert:{alert.pk}",
-        title=heads[news] + alert.title,
+        title=HEADS.get(news, "") + alert.title,
         body=f"{alert.pattern}, {alert.severity}.\n\n{said}".strip(),
         severity=alert.severity,
         url=alert.get_absolute_url(),
     )
-
-
-def announce(project_id: UUID) -> None:
-    """Let open browsers read the alerts again, after commit."""
-    notice = {"project": project_id.hex, "event": "alerts"}
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])
-
-
-def note_delivery(key: str, first_attempt_at: datetime, delivered_at: datetime) -> None:
-    """Note when the first message of an occurrence arrived, on whichever channel was the quickest."""
-    times = {"first_attempt_at": first_attempt_at, "delivered_at": delivered_at}
-    for row in Alert.objects.filter(told_key=key, delivered_at=None):
-        if Alert.objects.filter(pk=row.pk, told_key=key, delivered_at=None).update(**times):
-            announce(row.project_id)
-    PastOccurrence.objects.filter(told_key=key, delivered_at=None).update(**times)
-
-
-def note_missed_deliveries() -> None:
-    """Note what arrived without our hearing of it: an announcement is lost when its process dies. Two statements."""
-    _copy_times(Alert.objects.exclude(told_key=""), Alert)
-    _copy_times(PastOccurrence.objects.exclude(told_key=""), PastOccurrence)
-
-
-def _copy_times(rows: "QuerySet[Alert] | QuerySet[PastOccurrence]", model: type[Alert] | type[PastOccurrence]) -> None:
-    arrived = Delivery.objects.filter(
-        project=OuterRef("project"), key=OuterRef("told_key"), delivered_at__isnull=False
-    ).order_by("delivered_at")
-    late = rows.filter(delivered_at=None).annotate(at=Subquery(arrived.values("delivered_at")[:1]))
-    some = list(late.exclude(at=None).values_list("pk", flat=True)[:AT_ONCE])
-    if some:
-        model._default_manager.filter(pk__in=some, delivered_at=None).update(
-            first_attempt_at=Subquery(arrived.values("first_attempt_at")[:1]),
-            delivered_at=Subquery(arrived.values("delivered_at")[:1]),
-        )
-
-
-def tell_what_was_silenced() -> None:
-    """Tell of what failed during a silence and is still not resolved when it ends."""
-    over = Alert.objects.heard().filter(told_at=None, silenced_until__isnull=False)
-    over = over.exclude(state=AlertState.RESOLVED)
-    for alert_id in over.values_list("pk", flat=True)[:AT_ONCE]:
-        with transaction.atomic():
-            alert = over.select_for_update(skip_locked=True).filter(pk=alert_id).first()
-            if alert is not None:
-                tell(alert, News.OPENED)

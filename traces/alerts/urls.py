@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from traces.alerts import views
+from traces.alerts import silence_views, views
 
 app_name = "alerts"
 urlpatterns = [
@@ -12,5 +12,9 @@ urlpatterns = [
     path("alerts/<uuid:alert_id>/resolve", views.alert_resolve, name="resolve"),
     path("alerts/<uuid:alert_id>/silence", views.alert_silence, name="silence"),
     path("alerts/<uuid:alert_id>/hear", views.alert_hear, name="hear"),
+    path("silences", silence_views.silence_list, name="silences"),
+    path("silences/add", silence_views.silence_add, name="silence-add"),
+    path("silences/<uuid:silence_id>", silence_views.silence_detail, name="silence-page"),
+    path("silences/<uuid:silence_id>/end", silence_views.silence_end, name="silence-end"),
     path("mttd", views.mttd_page, name="mttd"),
 ]

@@ -20,9 +20,10 @@ from agentops.web.keyset import CursorError, KeysetPage, keyset_page
 from agentops.web.pages import is_part_wanted, render_page
 from traces.alerts import evidence, mttd, plot, queries, services
 from traces.alerts.clock import ticks
-from traces.alerts.forms import SILENCES, ResolveForm, SilenceForm
+from traces.alerts.forms import HOLDS, SILENCES, AcknowledgeForm, ResolveForm, SilenceForm
 from traces.alerts.models import Alert, AlertState
 from traces.alerts.queries import AlertFilters
+from traces.alerts.silences import Silence
 from traces.detectors.models import FindingState
 
 ROWS = 50
@@ -67,12 +68,13 @@ def _page(request: ProjectRequest, filters: AlertFilters) -> KeysetPage[Alert]:
 
 @require_GET
 def alert_detail(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
-    """Show one alert: what happened, how fast it was told, what to do. Six queries; one for the part with the clock."""
+    """Show one alert: what happened, how fast it was told, what to do. Seven queries; one for the clock alone."""
     alert = _alert(request, alert_id)
     context: dict[str, Any] = {"alert": alert, "ticks": ticks(alert), "now": timezone.now()}
     context["may_act"] = may(request.membership, "acknowledge")
     if not is_part_wanted(request):
-        context |= {"silences": SILENCES, **_evidence(alert)}
+        context |= {"silences": SILENCES, "holds": HOLDS, **_evidence(alert)}
+        context["silence"] = Silence.objects.of_alert(alert).select_related("by").first()
         context["deliveries"] = notify_queries.deliveries(alert.project_id, [alert.told_key]) if alert.told_key else []
         context["past"] = alert.past.select_related("resolved_by").order_by("-number")[:PAST]
     return render_page(request, "alerts/alert.html", context, partial="clock")
@@ -100,9 +102,15 @@ def _evidence(alert: Alert) -> dict[str, Any]:
 @require_POST
 @requires("acknowledge")
 def alert_acknowledge(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
-    alert = _alert(request, alert_id)
+    alert, form = _alert(request, alert_id), AcknowledgeForm(request.POST)
+    if not form.is_valid():
+        return _refuse(request, alert, "Choose for how long.")
+    lasting = form.lasting()
     return _act(
-        request, alert, "You have it now.", lambda: services.acknowledge(alert, by=request.user, request=request)
+        request,
+        alert,
+        "You have it now.",
+        lambda: services.acknowledge(alert, by=request.user, lasting=lasting, request=request),
     )
 
 
@@ -139,7 +147,7 @@ def alert_hear(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
     return _act(request, alert, "Heard again.", lambda: services.end_silence(alert, by=request.user, request=request))
 
 
-def _act(request: ProjectRequest, alert: Alert, done: str, change: Callable[[], Alert]) -> HttpResponse:
+def _act(request: ProjectRequest, alert: Alert, done: str, change: Callable[[], object]) -> HttpResponse:
     try:
         change()
     except services.AlreadyDoneError as error:

@@ -55,6 +55,7 @@ class AlertOut(serializers.ModelSerializer[Alert]):
     occurrence = serializers.IntegerField(source="number", help_text="from the second on it is a regression")
     acknowledged_by = serializers.CharField(allow_null=True)
     resolved_by = serializers.CharField(allow_null=True)
+    silenced_until = serializers.DateTimeField(allow_null=True, help_text="null where no silence covers it now")
     url = serializers.SerializerMethodField()
 
     class Meta:
@@ -62,12 +63,22 @@ class AlertOut(serializers.ModelSerializer[Alert]):
         fields = [
             "id", "pattern", "severity", "state", "title", "explanation", "next_step", "agent", "tool_name", "trace_id",
             "first_trace_id", "findings", "retracted", "occurrence", "onset_at", "received_at", "detected_at",
-            "alerted_at", "first_attempt_at", "delivered_at", "acknowledged_at", "acknowledged_by", "resolved_at",
-            "resolved_by", "verdict", "note", "silenced_until", "url",
+            "alerted_at", "first_attempt_at", "delivered_at", "acknowledged_at", "acknowledged_by",
+            "acknowledged_until", "resolved_at", "resolved_by", "verdict", "note", "silenced_until", "flapping_since",
+            "url",
         ]  # fmt: skip
 
     def get_url(self, alert: Alert) -> str:
         return str(self.context["base_url"] + alert.get_absolute_url())
+
+
+class AcknowledgeIn(serializers.Serializer[Any]):
+    expires_in_s = serializers.IntegerField(
+        min_value=60,
+        max_value=int(services.LONGEST_HOLD.total_seconds()),
+        required=False,
+        help_text="then it is open again, and told again; 14,400 if not given",
+    )
 
 
 class ResolveIn(serializers.Serializer[Any]):
@@ -146,13 +157,18 @@ class AlertDetail(OneAlert):
 class AlertAcknowledge(OneAlert):
     scope: ClassVar[str] = "manage"
 
-    @extend_schema(parameters=[PARAMETER], request=None, responses=AlertOut)
+    @extend_schema(parameters=[PARAMETER], request=AcknowledgeIn, responses=AlertOut)
     @idempotent
     def post(self, request: Request, alert_id: str) -> HttpResponseBase:
-        """Take an open alert on. 409 when somebody else has it, or it is resolved."""
+        """Take an open alert on for a while. 409 when somebody else has it, or it is resolved."""
         alert = self.alert(alert_id)
+        # A call without anything to say is taken whatever it says of its body.
+        given = AcknowledgeIn(data=request.data if "json" in (request.content_type or "") else {})
+        given.is_valid(raise_exception=True)
+        seconds = given.validated_data.get("expires_in_s")
+        lasting = timedelta(seconds=seconds) if seconds else None
         try:
-            services.acknowledge(alert, by=self.asked.user, request=self.asked)
+            services.acknowledge(alert, by=self.asked.user, lasting=lasting, request=self.asked)
         except services.AlreadyDoneError as error:
             raise ConflictError(str(error)) from None
         return self.answer(alert)

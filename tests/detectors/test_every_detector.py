@@ -24,6 +24,7 @@ PATTERNS = {
     "missing_rollback",
     "observability_gap",
     "over_automation",
+    "budget",
 }
 PURE = {
     "collections", "dataclasses", "difflib", "enum", "functools", "inspect", "itertools", "json", "math", "msgspec",

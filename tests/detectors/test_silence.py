@@ -6,15 +6,14 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
-from django.db.models import F
 from django.db.models.functions import Now
 
 from agentops.accounts.models import Project
 from agentops.jobs.runner import run_by_id
 from tests.builders import make_project
+from tests.detectors.passing import pass_time
 from tests.detectors.steps import make_step
 from tests.traces.builders import send, step
-from traces.closing import close_quiet_traces
 from traces.detectors.base import NOWHERE, Detector, Frozen, Hit, Moment, Mutable, Severity, Step, StepRef, detector
 from traces.detectors.fold import detect_trace
 from traces.detectors.labelled import end_of
@@ -68,13 +67,6 @@ def _listening(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def project() -> Project:
     return make_project()
-
-
-def pass_time(seconds: float) -> None:
-    """Move what the clock is compared with into the past."""
-    moved = {name: F(name) - timedelta(seconds=seconds) for name in ("closes_at", "closed_at", "last_received_at")}
-    Trace.objects.update(**moved)
-    close_quiet_traces()
 
 
 def detect() -> timedelta | None:

@@ -78,6 +78,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_error: bool = False
     error: str | None = None  # normalised: digits, ids and quoted values taken out
     tokens: int | None = None  # None: the sender gave no usage
+    cost_usd: float | None = None  # the sender's, else estimated; None: nobody knows it
+    is_cost_estimated: bool = False
     context_tokens: int | None = None
     risk: str = "unknown"  # "read", "low", "medium", "high" by policy or as the trace declares it
     gate: str | None = None  # of a human gate: "user_turn", or the decision, as the sender says it
@@ -112,6 +114,9 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     root_ended_s: float | None = None  # when the span around the run ended, where the sender has such
     steps: int = 0
     spans: int = 0
+    names_agent: bool = False  # of a trace without steps: a span of it names an agent
+    lost_parents: tuple[str, ...] = ()  # once settled after its root: spans that steps are under, which never came
+    is_abandoned: bool = False  # closed by the clock: neither did anybody say how it ended, nor did a root end
     is_live: bool = True
 
     @property

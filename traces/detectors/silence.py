@@ -3,8 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from django.db import connection
 
+from traces.detectors import stored
 from traces.detectors.base import SETTLE_S, Detector, Hit, Moment
 from traces.models import Trace
 
@@ -13,7 +15,8 @@ SOONEST_S = 1.0  # between two looks at one trace, whatever a detector asks for
 HitKey = tuple[str, str]  # kind and onset span
 # In plain SQL, as in stored.py.
 _MOMENT = """
-SELECT now(), coalesce(closed_at, closes_at, last_received_at), root_ended_at, last_received_at, status, steps, spans
+SELECT now(), coalesce(closed_at, closes_at, last_received_at), root_ended_at, last_received_at, status, steps, spans,
+    status <> 'running' AND closes_at IS NOT NULL AND root_ended_at IS NULL
 FROM traces_trace WHERE id = %s
 """
 
@@ -46,11 +49,14 @@ class Said:
 
 
 def moment_of(trace: Trace) -> Moment:
-    """Return how a trace stands, by the database's clock. One query."""
+    """Return how a trace stands, by the database's clock.
+
+    One query, and one more for a trace of spans without a step, or once the root has ended and the trace has settled.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_MOMENT, [trace.pk])
-        at, closed_at, root_ended_at, received_at, status, steps, spans = cursor.fetchone()
-    return Moment(
+        at, closed_at, root_ended_at, received_at, status, steps, spans, is_abandoned = cursor.fetchone()
+    moment = Moment(
         at_s=at.timestamp(),
         status=status,
         received_s=received_at.timestamp(),
@@ -58,8 +64,14 @@ def moment_of(trace: Trace) -> Moment:
         root_ended_s=root_ended_at.timestamp() if root_ended_at else None,
         steps=steps,
         spans=spans,
+        is_abandoned=is_abandoned,
         is_live=not trace.backfill,
     )
+    if spans and not steps:
+        return msgspec.structs.replace(moment, names_agent=stored.names_agent(trace))
+    if moment.is_settled and root_ended_at:
+        return msgspec.structs.replace(moment, lost_parents=stored.lost_parents(trace))
+    return moment
 
 
 def look_again_in(detectors: list[Detector], moment: Moment) -> timedelta | None:

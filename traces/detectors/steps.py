@@ -82,6 +82,7 @@ class Reader(Generic[Row]):
     def _step(self, row: Row) -> Step:
         failed = bool(row.is_error) or row.event_type == "error"
         decided = row.decision or row.approval_id
+        cost = row.estimated_usd if row.cost_usd is None else row.cost_usd
         toolset = self._in_force(row.agent)
         risk = self.risk(row, toolset.tools.get(row.tool_name or "") if toolset else None)
         is_gated = risk == HIGH and self._is_live and row.event_type == "tool_call"
@@ -106,6 +107,8 @@ class Reader(Generic[Row]):
             error=normalise_error(row.error or row.output_preview or "") if failed else None,
             tokens=_sum(row.input_tokens, row.output_tokens),
             context_tokens=row.context_tokens,
+            cost_usd=None if cost is None else float(cost),
+            is_cost_estimated=row.cost_usd is None and cost is not None,
             risk=risk,
             gate=(decided or "user_turn") if row.event_type == "human_gate" else None,
             gates=self.gates(row) if is_gated else (),

@@ -5,6 +5,7 @@ Composing these statements anew would cost more than running them.
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -36,6 +37,8 @@ class StoredStep(NamedTuple):
     input_tokens: int | None
     output_tokens: int | None
     context_tokens: int | None
+    cost_usd: Decimal | None
+    estimated_usd: Decimal | None
     approval_id: str | None
     decision: str | None
     input_hash: int | None
@@ -86,6 +89,17 @@ VALUES (%s, %s, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb)
 ON CONFLICT (trace_id) DO UPDATE SET arrivals = excluded.arrivals, last_key = excluded.last_key,
     toolsets = excluded.toolsets, states = excluded.states, coverage = excluded.coverage
 """
+# Once a trace: the spans around its steps that never came, in one order, whatever came first.
+_LOST = """
+SELECT DISTINCT s.parent_span_id FROM traces_span s
+WHERE s.project_id = %(project)s AND s.trace_day = %(day)s AND s.trace_ref_id = %(trace)s
+    AND s.event_type IS NOT NULL AND s.parent_span_id IS NOT NULL
+    AND NOT EXISTS (SELECT FROM traces_span p
+        WHERE p.project_id = s.project_id AND p.trace_day = s.trace_day AND p.trace_ref_id = s.trace_ref_id
+            AND p.span_id = s.parent_span_id)
+ORDER BY 1 LIMIT 100
+"""
+_AGENT = "SELECT EXISTS (SELECT FROM traces_span WHERE trace_day = %s AND trace_ref_id = %s AND agent IS NOT NULL)"
 
 
 @lru_cache(maxsize=8)
@@ -105,6 +119,20 @@ def load(trace: Trace, needs: frozenset[str], *, since: int = 0) -> Iterator[Sto
         cursor.execute(_steps_statement(needs), [trace.trace_day, trace.pk, since])
         while rows := cursor.fetchmany(AT_ONCE):
             yield from map(StoredStep._make, rows)
+
+
+def lost_parents(trace: Trace) -> tuple[str, ...]:
+    """Return the ids of the first hundred spans that steps of a trace are under, and that never came. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOST, {"project": trace.project_id, "day": trace.trace_day, "trace": trace.pk})
+        return tuple(parent for (parent,) in cursor.fetchall())
+
+
+def names_agent(trace: Trace) -> bool:
+    """Say whether a span of a trace names the agent that ran. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_AGENT, [trace.trace_day, trace.pk])
+        return bool(cursor.fetchone()[0])
 
 
 def saved_of(trace: Trace) -> Saved:

@@ -7,6 +7,7 @@ import msgspec
 
 LOOP, SIGNATURE, DRIFT = "tool_loop", "bad_signature", "context_drift"
 ROLLBACK, GAP, AUTOMATION = "missing_rollback", "observability_gap", "over_automation"
+BUDGET = "budget"
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ NEEDS = (
          "A repeated call without news cannot be told from a poll that goes on."),
     Need("schemas", "tools as offered to the model, with their schemas", "models", (SIGNATURE, AUTOMATION),
          "Nobody knows which tools and arguments exist."),
-    Need("tokens", "tokens of model answers", "models", (GAP, DRIFT),
+    Need("tokens", "tokens of model answers", "models", (GAP, DRIFT, BUDGET),
          "Neither the fill of the context window nor the use is known."),
     Need("texts", "what the model said", "models", (DRIFT, SIGNATURE),
          "Mixed-up customers and tasks stay unseen, and so do values from nowhere."),

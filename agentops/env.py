@@ -9,13 +9,24 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 
 class SettingsError(Exception):
     """Raised for a setting that cannot be used; the message is one sentence for the person who starts the server."""
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """The server that takes our mail; `security` says when the line is encrypted: from the start, after a greeting."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = ""
+    security: Literal["", "starttls", "tls"] = ""
+    sender: str
 
 
 class Env(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +48,7 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     agentops_tool_packs: str = "support_desk"
     anthropic_api_key: str = ""
     anthropic_base_url: str = ""
+    email_url: str = ""
 
     @property
     def data_dir(self) -> Path:
@@ -65,9 +77,20 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(self.agentops_tool_packs.replace(",", " ").split())
 
     @property
+    def mail(self) -> Mail | None:
+        """The mail server, if there is one. Raises SettingsError."""
+        return _mail(self.email_url, self.public_host) if self.email_url else None
+
+    @property
     def own_origins(self) -> frozenset[tuple[str, int]]:
         """Host and port of this installation and of its services: no address that somebody typed leads there."""
-        places = (self.agentops_public_url, self.database_url, self.broker_url, self.agentops_sandbox_url)
+        places = (
+            self.agentops_public_url,
+            self.database_url,
+            self.broker_url,
+            self.agentops_sandbox_url,
+            self.email_url,
+        )
         urls = map(urlsplit, places)
         return frozenset((url.hostname, url.port or DEFAULT_PORTS.get(url.scheme, 0)) for url in urls if url.hostname)
 
@@ -91,6 +114,9 @@ DEFAULT_PORTS = {
     "rediss": 6379,
     "amqp": 5672,
     "amqps": 5671,
+    "smtp": 25,
+    "smtp+tls": 587,
+    "smtps": 465,
 }
 SECRETS_FILE = "secrets.json"
 SECRET_NAMES = ("agentops_secret_key", "agentops_audit_key", "agentops_encryption_key")
@@ -160,7 +186,25 @@ def _check_ports(env: Env) -> None:
             _ = urlsplit(getattr(env, name)).port
         except ValueError:
             raise SettingsError(f"{name.upper()} is not an address: its port must be a number.") from None
-    _ = env.outbound_allow
+    _ = env.outbound_allow, env.mail
+
+
+def _mail(email_url: str, public_host: str) -> Mail:
+    try:
+        url = urlsplit(email_url)
+        port = url.port or DEFAULT_PORTS.get(url.scheme)
+    except ValueError:
+        port = None
+    if port is None or url.scheme not in MAIL_SECURITY or not url.hostname:
+        raise SettingsError("EMAIL_URL must look like smtp+tls://user:password@mail.example.com:587.")
+    return Mail(
+        host=url.hostname,
+        port=port,
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        security=MAIL_SECURITY[url.scheme],
+        sender=parse_qs(url.query).get("from", [f"agentops@{public_host}"])[0],
+    )
 
 
 def _place(text: str) -> tuple[IPv4Network | IPv6Network, int]:
@@ -178,6 +222,7 @@ def _place(text: str) -> tuple[IPv4Network | IPv6Network, int]:
     return place
 
 
+MAIL_SECURITY: dict[str, Literal["", "starttls", "tls"]] = {"smtp": "", "smtp+tls": "starttls", "smtps": "tls"}
 BROKER_SCHEMES = {"redis", "rediss", "redis+socket", "amqp", "amqps"}
 
 

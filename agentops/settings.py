@@ -176,6 +176,11 @@ AUDIT_KEY = ENV.agentops_audit_key or SECRET_KEY
 ENCRYPTION_KEY = ENV.agentops_encryption_key
 OUTBOUND_ALLOW = ENV.outbound_allow
 OUTBOUND_OWN_ORIGINS = ENV.own_origins
+if ENV.mail:
+    EMAIL_HOST, EMAIL_PORT = ENV.mail.host, ENV.mail.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = ENV.mail.user, ENV.mail.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = ENV.mail.security == "starttls", ENV.mail.security == "tls"
+    DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.mail.sender
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_IDLE_S = 12 * 3600
 

@@ -4,8 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agentops.notify.channels.base import FieldError
-from agentops.notify.channels.webhook import checked_url
+from agentops.notify.channels.base import FieldError, checked_url
 from approvals.executions import OUTCOMES
 from approvals.models import ActionStatus, Status, Tier
 from approvals.proposals import LONGEST_TO_DECIDE_S, SHORTEST_TO_DECIDE_S

@@ -211,4 +211,5 @@ def _outcome(approval: Approval) -> Message:
         body=" ".join(filter(None, [how_it_ended(approval), approval.comment])),
         severity="low",
         url=approval.get_absolute_url(),
+        phase="resolved",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agentops.env import SettingsError, read_env
+from agentops.env import Mail, SettingsError, read_env
 
 
 def test_without_any_setting_everything_has_a_default(tmp_path: Path) -> None:
@@ -26,6 +26,8 @@ def test_a_setting_may_be_the_content_of_a_file(tmp_path: Path) -> None:
         ({"AGENTOPS_RETENTION_DAYS": "0"}, "AGENTOPS_RETENTION_DAYS must be 1 or more"),
         ({"AGENTOPS_PUBLIC_URL": "agentops.example.com"}, "AGENTOPS_PUBLIC_URL must look like https://"),
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must start with postgresql://"),
+        ({"EMAIL_URL": "mail.example.com"}, "EMAIL_URL must look like smtp+tls://"),
+        ({"EMAIL_URL": "smtp://mail.example.com:x"}, "EMAIL_URL must look like smtp+tls://"),
         ({"BROKER_URL": "kafka://x"}, "BROKER_URL must start with one of"),
         ({"AGENTOPS_LOG_FORMAT": "xml"}, "AGENTOPS_LOG_FORMAT has a value of the wrong kind"),
         ({"AGENTOPS_SECRET_KEY_FILE": "/no/such/file"}, "AGENTOPS_SECRET_KEY_FILE names /no/such/file"),
@@ -37,6 +39,14 @@ def test_a_bad_value_is_one_clear_sentence(given: dict[str, str], sentence: str)
         read_env(given)
     assert str(error.value).startswith(sentence)
     assert "\n" not in str(error.value)
+
+
+def test_a_mail_server_is_one_address() -> None:
+    env = read_env({"EMAIL_URL": "smtp+tls://ops%40a:p%2Fw@mail.example.com?from=ops@example.com"})
+    assert env.mail == Mail(
+        host="mail.example.com", port=587, user="ops@a", password="p/w", security="starttls", sender="ops@example.com"
+    )
+    assert read_env({}).mail is None
 
 
 def test_secrets_come_from_the_environment_else_from_the_file_of_the_first_start(tmp_path: Path) -> None:

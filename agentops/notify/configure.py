@@ -63,11 +63,11 @@ def change_channel(
     """Change a channel. Raises NameTakenError.
 
     When it leads elsewhere, all its secrets are dropped: they were meant for another receiver. An empty secret leaves
-    the saved one, unless `forget` says otherwise.
+    the saved one, unless `forget` says otherwise of those that it can do without.
     """
     kind = kinds()[channel.kind]
     config, given = _sorted(kind, values)
-    moved = any(config[field.name] != channel.config.get(field.name) for field in kind.fields if field.is_target)
+    moved = leads_elsewhere(channel, values)
     made = kind.make_secrets() if moved else {}
     kept = {} if moved else _kept(channel, kind, forget=forget)
     channel.name, channel.config, channel.sealed = name, config, seal(kept | made | given)
@@ -113,6 +113,13 @@ def delete_channel(channel: Channel, *, by: User, request: HttpRequest | None = 
     _record("channel.deleted", channel, by, request, waiting=count)
 
 
+def leads_elsewhere(channel: Channel, values: Mapping[str, str]) -> bool:
+    """Say whether these values name another receiver. An empty secret names none."""
+    targets = [field for field in kinds()[channel.kind].fields if field.is_target]
+    given = {field.name for field in targets if not field.is_secret or values.get(field.name)}
+    return any(values.get(name, "") != _saved(channel).get(name) for name in given)
+
+
 def hints(channel: Channel) -> dict[str, str]:
     """Return the last four characters of each secret, by name; nothing of one that cannot be opened."""
     try:
@@ -134,8 +141,15 @@ def _kept(channel: Channel, kind: Kind, *, forget: bool) -> dict[str, str]:
         saved = channel.secrets()
     except UnreadableError:
         return kind.make_secrets()
-    typed = {field.name for field in kind.fields if field.is_secret}
+    typed = {field.name for field in kind.fields if field.is_secret and not field.is_required}
     return {name: value for name, value in saved.items() if not (forget and name in typed)}
+
+
+def _saved(channel: Channel) -> dict[str, str]:
+    try:
+        return {**channel.config, **channel.secrets()}
+    except UnreadableError:
+        return dict(channel.config)
 
 
 def _save(channel: Channel, **options: Any) -> None:

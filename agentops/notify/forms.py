@@ -4,11 +4,12 @@ from typing import Any
 
 from django import forms
 
-from agentops.notify.channels.base import FieldError, Kind
-from agentops.notify.configure import hints
+from agentops.notify.channels.base import Field, FieldError, Kind
+from agentops.notify.configure import hints, leads_elsewhere
 from agentops.notify.models import Channel
 
 LONGEST = 2_000
+TYPE_AGAIN = "Type it again: it was given for another receiver."
 
 
 class ChannelForm(forms.Form):
@@ -17,18 +18,20 @@ class ChannelForm(forms.Form):
     def __init__(self, kind: Kind, *args: Any, channel: Channel | None = None, **kwargs: Any) -> None:
         if channel:
             kwargs["initial"] = {"name": channel.name, **channel.config}
+        else:
+            kwargs["initial"] = {field.name: field.initial for field in kind.fields}
         super().__init__(*args, **kwargs)
-        self.kind = kind
+        self.kind, self.channel = kind, channel
         saved = hints(channel) if channel else {}
         for field in kind.fields:
             self.fields[field.name] = forms.CharField(
                 label=field.label,
-                required=field.is_required,
+                required=field.is_required and field.name not in saved,
                 max_length=LONGEST,
-                widget=forms.PasswordInput({"autocomplete": "off"}) if field.is_secret else forms.TextInput(),
+                widget=_widget(field),
                 help_text=f"saved, ends in {saved[field.name]}; empty keeps it" if field.name in saved else field.help,
             )
-        if any(field.is_secret and field.name in saved for field in kind.fields):
+        if any(field.is_secret and not field.is_required and field.name in saved for field in kind.fields):
             self.fields["forget"] = forms.BooleanField(label="Remove what is saved", required=False)
 
     def clean(self) -> dict[str, Any]:
@@ -38,8 +41,22 @@ class ChannelForm(forms.Form):
                     self.cleaned_data[field.name] = field.check(typed)
                 except FieldError as error:
                     self.add_error(field.name, str(error))
+        if self.channel and leads_elsewhere(self.channel, self.cleaned_data):
+            for field in self.kind.fields:
+                if (
+                    field.is_secret
+                    and field.is_required
+                    and field.name not in self.errors
+                    and not self.cleaned_data.get(field.name)
+                ):
+                    self.add_error(field.name, TYPE_AGAIN)
         return self.cleaned_data
 
     def values(self) -> dict[str, str]:
         """What was typed for the kind's own fields, checked."""
         return {field.name: self.cleaned_data.get(field.name, "") for field in self.kind.fields}
+
+
+def _widget(field: Field) -> forms.Widget:
+    look = {"placeholder": field.example, "autocomplete": "off", "spellcheck": "false"}
+    return forms.PasswordInput(look) if field.is_secret else forms.TextInput(look)

@@ -1,10 +1,13 @@
 """What a person is told, before any channel has given it its shape."""
 
 import re
+from typing import Literal
 from urllib.parse import urljoin
 
 import msgspec
 from django.conf import settings
+
+Phase = Literal["opened", "acknowledged", "resolved"]
 
 LONGEST_TITLE = 300
 LONGEST_BODY = 4_000
@@ -18,7 +21,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell. Messages with one `id` reach a channel in the order in which they were given.
 
     `kind` says by name what happened (`alert.opened`), `severity` is low, medium, high or critical, `url` is a path of
-    this installation. Title and body may hold text from outside: each channel escapes it in its own way.
+    this installation. `phase` says how the thing stands that `id` names, for receivers that keep a state of their own.
+    Title and body may hold text from outside: each channel escapes it in its own way.
     """
 
     kind: str
@@ -27,6 +31,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     body: str = ""
     severity: str = "low"
     url: str = ""
+    phase: Phase = "opened"
 
     def cleaned(self) -> "Message":
         """Return the message as it can be stored and sent: a title of one line, nothing longer than people read."""

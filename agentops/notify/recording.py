@@ -127,6 +127,7 @@ def _tell_recovered(channel: Channel) -> None:
         kind="channel.recovered",
         id=f"channel:{channel.pk}",
         title=f"The channel {channel.name} works again",
+        phase="resolved",
         url=channel.get_absolute_url(),
     )
     key = f"channel:{channel.pk}:recovered:{channel.failing_since}"

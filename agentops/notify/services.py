@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from agentops.accounts.models import Project
 from agentops.jobs.wake import wake
+from agentops.notify.channels.base import kinds
 from agentops.notify.message import Message
 from agentops.notify.models import LOOPBACK, Channel, DeliverJob, Delivery, FeedItem
 
@@ -37,6 +38,23 @@ def notify(
         if channels:
             _write_outbox(channels, message, key, is_limited=not drill)
     return list(Delivery.objects.of(project_id).filter(key=key).select_related("channel").order_by("id"))
+
+
+@transaction.atomic
+def follow(project: Project | UUID, message: Message, *, key: str) -> None:
+    """Tell how a thing stands now, once for each `key`, to the channels that keep a state of their own for it.
+
+    Nobody else hears of it, and it shows nowhere: it is what somebody did in the product itself.
+    """
+    project_id = project.pk if isinstance(project, Project) else project
+    message = message.cleaned()
+    channels = [channel for channel in _audience(project_id, False, None) if _follows(channel)]
+    if channels:
+        _write_outbox(channels, message, key, is_limited=False)
+
+
+def _follows(channel: Channel) -> bool:
+    return channel.kind in kinds() and kinds()[channel.kind].follows
 
 
 def loopback(project: Project) -> Channel:
@@ -88,7 +106,8 @@ def _audience(project_id: UUID, drill: bool, without: Channel | None) -> Iterabl
 
 def _write_outbox(channels: list[Channel], message: Message, key: str, *, is_limited: bool) -> None:
     family = key.partition(":")[0]
-    full = _full([channel.pk for channel in channels], family) if is_limited else set()
+    limited = [channel.pk for channel in channels if is_limited and not _follows(channel)]
+    full = _full(limited, family) if limited else set()
     gathering = _gathering(full, family)
     deliveries = []
     for channel in channels:

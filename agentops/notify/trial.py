@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import User
 from agentops.audit import services as audit
-from agentops.notify.channels.base import Envelope
+from agentops.notify.channels.base import Envelope, kinds
 from agentops.notify.deliver import try_once
 from agentops.notify.message import Message
 from agentops.notify.models import Channel
@@ -24,13 +24,19 @@ class Tried(msgspec.Struct, frozen=True):
 
 
 def try_channel(channel: Channel, *, by: User, request: HttpRequest | None = None) -> Tried:
-    """Send a test and return how it went."""
+    """Send a test and return how it went. What a receiver opens for it is closed at once."""
     message = Message(
         kind="channel.test", id=f"channel:{channel.pk}", title=f"A test of the channel {channel.name}", url="/"
     )
     begun = time.monotonic()
-    outcome = try_once(channel, Envelope(f"msg_{uuid7().hex}", message.cleaned(), timezone.now()))
+    outcome = try_once(channel, _envelope(message))
     took_s = time.monotonic() - begun
+    if outcome.is_delivered and kinds()[channel.kind].follows:
+        try_once(channel, _envelope(msgspec.structs.replace(message, phase="resolved")))
     detail = {"status": outcome.status}
     audit.record("channel.tested", actor=by, project=channel.project_id, target=channel, detail=detail, request=request)
     return Tried(outcome.is_delivered, outcome.status, took_s)
+
+
+def _envelope(message: Message) -> Envelope:
+    return Envelope(f"msg_{uuid7().hex}", message.cleaned(), timezone.now())

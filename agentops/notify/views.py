@@ -1,5 +1,6 @@
 """The settings pages of a project's channels. Everybody may see how they do; admins set them up."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from agentops.notify.trial import try_channel
 from agentops.web.numbers import duration
 
 INVALID = 422
+FIRST = "webhook"  # offered where nobody has chosen
 SHOWN = 30
 TAKEN = "Another channel has this name."
 
@@ -27,17 +29,18 @@ TAKEN = "Another channel has this name."
 def channel_list(request: ProjectRequest) -> HttpResponse:
     """List channels with their health. One query."""
     channels = list(Channel.objects.of(request.project).for_people().order_by("name"))
-    context = {"rows": [(channel, _leads_to(channel)) for channel in channels], **_rights(request)}
+    rows = [(channel, _label(channel), _leads_to(channel)) for channel in channels]
+    context = {"rows": rows, **_rights(request)}
     return render(request, "notify/channels.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @requires("manage_channels")
 def channel_add(request: ProjectRequest) -> HttpResponse:
-    """Add a channel of the kind that the address names; the first one on offer otherwise."""
+    """Add a channel of the kind that the address names; a webhook otherwise."""
     offered = {kind.name: kind for kind in kinds().values() if kind.is_offered}
-    kind = offered.get(request.GET.get("kind", "")) or next(iter(offered.values()))
-    form = ChannelForm(kind, request.POST if request.method == "POST" else None)
+    kind = offered.get(request.GET.get("kind", "")) or offered[FIRST]
+    form = ChannelForm(kind, request.POST if request.method == "POST" and not kind.missing() else None)
     if form.is_valid():
         try:
             made = configure.create_channel(
@@ -52,7 +55,7 @@ def channel_add(request: ProjectRequest) -> HttpResponse:
             form.add_error("name", TAKEN)
         else:
             return _channel_page(request, made.channel, secret=made.secret)
-    context = {"form": form, "kind": kind, "offered": offered.values()}
+    context = {"form": form, "kind": kind, "missing": kind.missing(), "offered": offered.values()}
     return render(request, "notify/channel_add.html", context, status=INVALID if form.is_bound else 200)
 
 
@@ -81,7 +84,7 @@ def channel_edit(request: ProjectRequest, pk: UUID) -> HttpResponse:
             form.add_error("name", TAKEN)
         else:
             return _channel_page(request, _channel(request, pk), secret=done.secret)
-    context = {"form": form, "channel": channel}
+    context = {"form": form, "channel": channel, "kind": form.kind}
     return render(request, "notify/channel_edit.html", context, status=INVALID if form.is_bound else 200)
 
 
@@ -153,8 +156,21 @@ def _channel_page(request: ProjectRequest, channel: Channel, *, secret: str = ""
         **_rights(request),
     }
     if context["may_manage"]:
-        context["hints"] = configure.hints(channel)
+        context["hints"] = _labelled(channel, configure.hints(channel))
+        context["shown"] = _labelled(channel, channel.config)
     return render(request, "notify/channel.html", context)
+
+
+def _labelled(channel: Channel, values: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what is kept of a channel with the words that its form has for it; without what is empty."""
+    kind = kinds().get(channel.kind)
+    labels = {field.name: field.label for field in kind.fields} if kind else {}
+    return [(labels.get(name, f"Secret, {name}"), value) for name, value in values.items() if value]
+
+
+def _label(channel: Channel) -> str:
+    kind = kinds().get(channel.kind)
+    return kind.label if kind else channel.kind
 
 
 def _leads_to(channel: Channel) -> str:

@@ -11,8 +11,8 @@ from standardwebhooks.webhooks import Webhook as Reference
 from standardwebhooks.webhooks import WebhookVerificationError
 
 import agentops.notify.channels
-from agentops.notify.channels.base import Envelope, FieldError, Result, kinds, outcome_of, retry_after_s
-from agentops.notify.channels.webhook import Webhook, checked_header, checked_url, render, sign
+from agentops.notify.channels.base import Envelope, FieldError, Result, checked_url, kinds, outcome_of, retry_after_s
+from agentops.notify.channels.webhook import Webhook, checked_header, render, sign
 from agentops.notify.deliver import drain
 from agentops.notify.services import notify
 from agentops.outbound.client import Answer
@@ -116,6 +116,7 @@ def test_an_answer_is_judged_by_its_status(status, result):
 
 def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour():
     assert retry_after_s("120") == 120
+    assert retry_after_s("0.75") == 0.75
     assert retry_after_s("999999999") == 3_600
     in_two_minutes = format_datetime(datetime.now(UTC) + timedelta(minutes=2), usegmt=True)
     assert retry_after_s(in_two_minutes) == pytest.approx(120, abs=2)

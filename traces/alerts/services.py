@@ -16,6 +16,7 @@ from agentops.web import numbers
 from traces.alerts import life
 from traces.alerts.models import Alert, AlertState, Verdict
 from traces.alerts.silences import Silence
+from traces.alerts.telling import tell_followers
 from traces.alerts.told import announce
 
 LONGEST_SILENCE = timedelta(days=30)
@@ -40,6 +41,7 @@ def acknowledge(
     holds = lasting or USUAL_HOLD
     detail = {"lasting_s": holds.total_seconds()}
     if life.take(alert, by=by, lasting=holds):
+        tell_followers(alert, "acknowledged", alert.acknowledged_at)
         _done(alert, "alert.acknowledged", by, request, detail)
     elif alert.state != AlertState.ACKNOWLEDGED or alert.acknowledged_by_id != by.pk:
         raise AlreadyDoneError(_who_was_quicker(alert))
@@ -53,6 +55,7 @@ def resolve(alert: Alert, *, by: User, verdict: str, note: str = "", request: Ht
     """Close an alert, open or acknowledged, and say whether it was true. Raises AlreadyDoneError."""
     if not life.resolve(alert, verdict=Verdict(verdict), by=by, note=note):
         raise AlreadyDoneError(_who_was_quicker(alert))
+    tell_followers(alert, "resolved", alert.resolved_at)
     _done(alert, "alert.resolved", by, request, {"verdict": verdict, "note": note})
     return alert
 

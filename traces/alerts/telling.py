@@ -1,13 +1,14 @@
 """Telling people of an alert: what is said when, what a silence holds back, and what can wait for the digest."""
 
+from datetime import datetime
 from enum import Enum
 
 from django.db import transaction
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from agentops.notify.message import Message
-from agentops.notify.services import notify
+from agentops.notify.message import Message, Phase
+from agentops.notify.services import follow, notify
 from traces.alerts import digest
 from traces.alerts.models import Alert
 from traces.alerts.silences import HeldBack, Silence
@@ -46,6 +47,7 @@ KINDS = {
     News.RETRACTED: "alert.resolved",
     News.RECOVERED: "alert.resolved",
 }
+ENDS = {News.RETRACTED, News.RECOVERED}
 INSTEAD = {
     News.RETRACTED: "Steps that came late show that this was no failure. The alert is resolved.",
     News.RECOVERED: "What was broken works again. The alert is resolved.",
@@ -66,6 +68,8 @@ def tell(alert: Alert, news: News) -> None:
         HeldBack.objects.create(
             project_id=alert.project_id, silence=silence, alert=alert, occurrence=alert.number, news=news.value
         )
+        if news in ENDS:
+            tell_followers(alert, "resolved", alert.resolved_at)
     elif news in CAN_WAIT and digest.has_to_wait(alert):
         Alert.objects.filter(pk=alert.pk, waits_since=None).update(waits_since=Now())
     else:
@@ -97,4 +101,21 @@ def _message(alert: Alert, news: News) -> Message:
         body=f"{alert.pattern}, {alert.severity}.\n\n{said}".strip(),
         severity=alert.severity,
         url=alert.get_absolute_url(),
+        phase="resolved" if news in ENDS else "opened",
     )
+
+
+def tell_followers(alert: Alert, phase: Phase, at: datetime | None) -> None:
+    """Tell channels that keep a state of their own, such as an on-call service, how the alert stands now.
+
+    A silence holds none of it back: it makes no noise, and an incident must not stay open behind it.
+    """
+    message = Message(
+        kind=f"alert.{phase}",
+        id=f"alert:{alert.pk}",
+        title=f"{phase.capitalize()}: {alert.title}",
+        severity=alert.severity,
+        url=alert.get_absolute_url(),
+        phase=phase,
+    )
+    follow(alert.project_id, message, key=f"alert:{alert.pk}:{alert.number}:{phase}:{at:%Y%m%dT%H%M%S%f}")

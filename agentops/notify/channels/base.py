@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,13 @@ from typing import ClassVar
 import agentops.notify.channels
 from agentops.notify.message import Message
 from agentops.notify.models import Channel
+from agentops.outbound import guard
+from agentops.outbound.address import parse
 from agentops.outbound.client import Answer
+from agentops.outbound.errors import OutboundError
 
 LONGEST_RETRY_AFTER_S = 3_600.0
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
 class FieldError(ValueError):
@@ -28,7 +33,8 @@ class Field:
     """What a person types to set a channel up.
 
     `check` returns the value as it is kept or raises FieldError. A secret field is sealed and never shown again. When
-    a `target` field changes, every secret is dropped: it was given for another receiver.
+    a `target` field changes, every secret is dropped: it was given for another receiver. `initial` stands in the form
+    of a new channel, `example` in an empty control.
     """
 
     name: str
@@ -38,6 +44,8 @@ class Field:
     is_secret: bool = False
     is_required: bool = True
     is_target: bool = False
+    initial: str = ""
+    example: str = ""
 
 
 class Result(Enum):
@@ -82,6 +90,9 @@ class Kind(ABC):
     fields: ClassVar[tuple[Field, ...]] = ()
     is_offered: ClassVar[bool] = True  # False: made by the product itself
     shown_once: ClassVar[str] = ""  # the secret that we make and a person copies to the receiver
+    # True: keeps a state of its own for each thing, so it also hears what people did about it, and gets each message
+    # by itself, never inside another.
+    follows: ClassVar[bool] = False
 
     @abstractmethod
     def send(self, channel: Channel, envelope: Envelope) -> Outcome:
@@ -91,9 +102,22 @@ class Kind(ABC):
         """Return the secrets that are ours to make, for a new receiver."""
         return {}
 
+    def missing(self) -> str:
+        """Return the sentence that says what this installation lacks for it, or nothing."""
+        return ""
+
     def describe(self, config: Mapping[str, str]) -> str:
         """Say where the channel leads, in words that anybody in the project may read."""
         return ""
+
+
+def checked_url(text: str) -> str:
+    """Refuse what can be refused without asking the network; names are checked at each request."""
+    try:
+        guard.check(parse(text))
+    except OutboundError as error:
+        raise FieldError(str(error)) from None
+    return text
 
 
 def outcome_of(answer: Answer) -> Outcome:
@@ -111,7 +135,7 @@ def outcome_of(answer: Answer) -> Outcome:
 def retry_after_s(value: str) -> float | None:
     """Return how long the receiver asks us to wait, by seconds or by date, an hour at most; None if it does not say."""
     try:
-        seconds = float(int(value)) if value.isascii() and value.isdigit() else _until(value)
+        seconds = float(value) if _SECONDS.fullmatch(value) else _until(value)
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)

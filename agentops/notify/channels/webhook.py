@@ -11,24 +11,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from agentops.notify.channels.base import Envelope, Field, FieldError, Kind, Outcome, outcome_of
+from agentops.notify.channels.base import Envelope, Field, FieldError, Kind, Outcome, checked_url, outcome_of
 from agentops.notify.models import Channel
-from agentops.outbound import client, guard
-from agentops.outbound.address import parse
-from agentops.outbound.errors import OutboundError
+from agentops.outbound import client
 
 PREFIX = "whsec_"
 _HEADER = re.compile(r"([A-Za-z0-9-]{1,60}):[ \t]*([!-~][ -~]{0,1000})")
 _OURS = ("webhook-", "content-", "host", "connection", "transfer-encoding", "accept-encoding", "user-agent")
-
-
-def checked_url(text: str) -> str:
-    """Refuse what can be refused without asking the network; names are checked at each request."""
-    try:
-        guard.check(parse(text))
-    except OutboundError as error:
-        raise FieldError(str(error)) from None
-    return text
 
 
 def checked_header(text: str) -> str:
@@ -53,14 +42,22 @@ class Webhook(Kind):
     label = "Webhook"
     shown_once = "signing"
     fields = (
-        Field("url", "Address", "https://…, called with POST for each message", checked_url, is_target=True),
+        Field(
+            "url",
+            "Address",
+            "called with POST for each message",
+            checked_url,
+            is_target=True,
+            example="https://hooks.example.com/agentops",
+        ),
         Field(
             "header",
             "One more header",
-            "such as Authorization: Bearer …; kept encrypted, never shown again",
+            "kept encrypted, never shown again",
             checked_header,
             is_secret=True,
             is_required=False,
+            example="Authorization: Bearer XXXX",
         ),
     )
 

@@ -34,6 +34,7 @@ def add_request(batch: Batch, signal: str, body: bytes, *, is_json: bool, now: d
     """Add what a request holds to a batch, which then has to be finished. Raises UnreadableError."""
     if is_json_too_dense(body) if is_json else is_protobuf_too_dense(body):
         raise TooLargeError(TOO_MANY)
+    batch.is_otlp = True
     form = otlp_json if is_json else otlp_protobuf
     if signal == METRICS:  # what they say is in the spans
         points = form.count_points(body)

@@ -149,6 +149,7 @@ class Batch(msgspec.Struct, kw_only=True):
     traces: dict[UUID, TraceRecord] = {}
     told: list[Told] = []  # calls that messages tell of, before they are joined with the spans
     rejected: list[Rejection] = []
+    is_otlp: bool = False  # its requests tell of calls that are in others, or will be
     ignored: int = 0  # taken and not kept: data points, log records that name no trace; they count as accepted
     is_innocent: bool = False  # one look at the whole request found nothing that could be a secret
     redacted: dict[str, int] = {}  # secrets that were taken out, each once, by kind

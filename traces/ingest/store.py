@@ -17,7 +17,7 @@ from traces.ingest.agents import limit_agents
 from traces.ingest.columns import Placed, copy_rows, row
 from traces.ingest.cost import estimated
 from traces.ingest.joins import Joined, join_stored
-from traces.ingest.record import NATIVE, Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
+from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
 from traces.ingest.redact import redact
 from traces.ingest.threads import fold
 from traces.ingest.upsert import TraceRow, upsert_sessions, upsert_toolsets, upsert_traces
@@ -64,7 +64,7 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     traces = sorted(batch.traces.values(), key=lambda about: about.trace)
     sessions = upsert_sessions(project.pk, traces)
     rows = upsert_traces(project.pk, traces, sessions, origin)
-    joined = Joined(batch.spans) if origin.source == NATIVE else join_stored(project.pk, batch.spans)
+    joined = join_stored(project.pk, batch.spans) if batch.is_otlp else Joined(batch.spans)
     if others := {span.trace for span in joined.spans} - rows.keys():
         traces = sorted([*traces, *map(_unsaid, others)], key=lambda about: about.trace)
     if joined.changed or others:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from agentops.console.demo_runs import Run, Step, calls, native, says
+from agentops.console.demo_steps import Run, Step, calls, native, says
 
 
 def besides(now: datetime) -> Iterator[list[Step]]:

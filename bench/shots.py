@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from agentops.console.demo_runs import ASKING, LOOPING
+from agentops.console.demo_runs import ASKING, FAILING
 from bench.demo_data import besides
 from bench.load import Client
 from bench.png import shrink
@@ -71,7 +71,7 @@ def fill(instance: Instance) -> dict[str, str]:
         assert not receipt["rejected"], receipt["rejected"][0]
     client.post(json.dumps([{"trace_id": "demo-broken", "event_type": "thought"}, "no object", *steps[:2]]).encode())
     instance.query("UPDATE accounts_project SET name = 'Demo data', environment = 'demo'")
-    instance.wait_until(lambda: len(client.ask("GET", "/api/v1/alerts")["results"]) >= len(LOOPING), ALERTS_TIMEOUT_S)
+    instance.wait_until(lambda: len(client.ask("GET", "/api/v1/alerts")["results"]) >= len(FAILING), ALERTS_TIMEOUT_S)
     traces = {trace["session_id"]: trace["trace_id"] for trace in client.ask("GET", "/api/v1/traces")["results"]}
 
     def step(session: str, number: int) -> str:

@@ -1,47 +1,21 @@
-"""Demo data: healthy and looping runs of an invented shop's agents, written by hand; `environment` says demo.
+"""Demo data: healthy and failing runs of an invented shop's agents, written by hand; `environment` says demo.
 
 Each function returns the calls and messages of one run; `demo()` gives them numbers, times and ids. The healthy ones
 hold what only looks like a loop: polling, pagination, many items, a retry, things read twice before a change.
+The other failures than loops are in demo_failures.py.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
-Step = dict[str, Any]
-Run = list[Step]
+from agentops.console.demo_failures import OTHERS
+from agentops.console.demo_steps import Run, Step, calls, customer, native, order, says
 
 # Each asks for a refund of the sandbox's order 1001 and waits until a person decides.
 ASKING = {
     "broken-pot": "Demo: the tea pot of order 1001 arrived broken, the customer wants the money back.",
     "second-mail": "Demo: the customer of order 1001 writes again. Has anybody paid the tea pot back?",
 }
-
-
-def customer(text: str) -> Step:
-    return {"event_type": "human_gate", "text": text, "took_s": 0.0, "then_s": 0.4}
-
-
-def says(text: str, tokens: int = 1_400) -> Step:
-    return {
-        "event_type": "model_response",
-        "text": text,
-        "model": "claude-sonnet-4-5",
-        "input_tokens": tokens,
-        "output_tokens": max(len(text) // 4, 12),
-        "context_token_count": tokens,
-        "cost_usd": round(tokens * 3e-6 + len(text) * 4e-6, 5),
-        "took_s": 1.7,
-    }
-
-
-def calls(tool: str, arguments: Any, result: Any, *, error: str = "", took_s: float = 0.4) -> Step:
-    step: Step = {"event_type": "tool_call", "tool_name": tool, "tool_input": arguments, "tool_output": result}
-    return {**step, "took_s": took_s, **({"is_error": True, "error": error} if error else {})}
-
-
-def order(number: int, status: str) -> Step:
-    return calls("get_order", {"order_id": number}, {"order_id": number, "status": status, "total": "189.00 USD"})
 
 
 def parcel() -> Run:
@@ -179,31 +153,16 @@ LOOPING: dict[str, tuple[str, str, Callable[[], Run]]] = {
     "cycle-loop": ("ticket-sorter", "Next ticket of returns", cycle_loop),
     "wording-loop": ("docs-helper", "Do you ship to Norway?", wording_loop),
 }
+FAILING = dict.fromkeys(LOOPING, "tool_loop") | {
+    name: pattern for name, (pattern, _) in OTHERS.items()
+}  # pattern of each
 STILL_RUNNING = {"search-loop"}
 
 
 def demo(now: datetime) -> Iterator[list[Step]]:
     """Yield each run as native steps, the healthy ones first; they ended within the last minutes, one goes on."""
-    listed = [*HEALTHY.items(), *LOOPING.items()]
+    listed = [*HEALTHY.items(), *((name, run) for name, (_, run) in OTHERS.items()), *LOOPING.items()]
     for place, (name, (agent, title, make)) in enumerate(listed):
         is_over = name not in STILL_RUNNING
         ended = now - timedelta(seconds=7) * (len(listed) - place) if is_over else now
         yield native(name, agent, title, make(), ended=ended, is_over=is_over)
-
-
-def native(name: str, agent: str, title: str, run: Run, *, ended: datetime, is_over: bool) -> list[Step]:
-    """Give a run its ids, numbers and times."""
-    begin = ended - timedelta(seconds=sum(step["took_s"] + step.get("then_s", 0.3) for step in run))
-    about = {"trace_id": f"demo-{name}-{ended:%Y%m%dT%H%M%S}", "session_id": f"demo-{name}", "environment": "demo",
-             "trace_name": f"Demo: {title}", "release": "demo-1", "user": "demo customer"}  # fmt: skip
-    steps: list[Step] = []
-    at = begin
-    for number, step in enumerate(run, 1):
-        sent = {name: value for name, value in step.items() if name not in {"took_s", "then_s"}}
-        who = {} if step["event_type"] == "human_gate" else {"agent": agent}
-        times = {"timestamp": at.isoformat(), "duration_ms": step["took_s"] * 1000}
-        steps.append({**about, **who, **sent, "step_number": number, **times})
-        at += timedelta(seconds=step["took_s"] + step.get("then_s", 0.3))
-    if is_over:
-        steps.append({"trace_id": about["trace_id"], "trace_status": "error" if steps[-1].get("is_error") else "ok"})
-    return steps

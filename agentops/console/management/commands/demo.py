@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from agentops.accounts.models import Project
 from agentops.accounts.services import oldest_admin
-from agentops.console.demo_runs import ASKING, HEALTHY, LOOPING, demo
+from agentops.console.demo_runs import ASKING, FAILING, HEALTHY, demo
 from agentops.runtime.models import Run
 from agentops.runtime.services import start_run
 from agentops.runtime.states import ENDED
@@ -19,7 +19,7 @@ from traces.ingest.store import store
 
 
 class Command(BaseCommand):
-    help = "Fill a project with healthy and looping runs, live, and let the built-in agent ask for two refunds."
+    help = "Fill a project with healthy and failing runs, live, and let the built-in agent ask for two refunds."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", default="default", help="slug of the project (default: %(default)s)")
@@ -29,12 +29,12 @@ class Command(BaseCommand):
         if target is None:
             raise CommandError(f"There is no project {project}.")
         now = timezone.now()
-        total = len(HEALTHY) + len(LOOPING)
+        total = len(HEALTHY) + len(FAILING)
         for steps in tqdm(demo(now), total=total, unit="run", disable=None):  # None: only on a terminal
             batch = read_items([msgspec.json.encode(step) for step in steps], now=now)
             store(target, batch, Origin(source="demo", key_name="demo"))
         asking = start_asking(target) if target.is_sandbox else 0
-        self.stdout.write(f"{len(HEALTHY)} healthy runs, {len(LOOPING)} looping ones, {asking} that ask for approval")
+        self.stdout.write(f"{len(HEALTHY)} healthy runs, {len(FAILING)} failing ones, {asking} that ask for approval")
 
 
 def start_asking(project: Project) -> int:

@@ -7,6 +7,7 @@ Every arrow below may be lost without loss of work: the job row was committed wi
     decided     → resume    a person decided; the run that waited goes on
     delivered   → clock     a message arrived; stop the clock of its alert
     quarantined → alert     a job failed for good; say so
+    channel_failing, channel_recovered → alert   as named
 """
 
 from datetime import datetime
@@ -24,7 +25,7 @@ class Pipeline(AppConfig):
 
     def ready(self) -> None:
         from agentops.jobs import registry, signals
-        from agentops.notify.signals import delivered
+        from agentops.notify.signals import channel_failing, channel_recovered, delivered
         from approvals.signals import decided
         from traces.detectors.signals import found
         from traces.signals import stored
@@ -35,6 +36,8 @@ class Pipeline(AppConfig):
         decided.connect(wake_run)
         delivered.connect(note_delivery)
         signals.quarantined.connect(report_quarantine)
+        channel_failing.connect(look_at_channels)
+        channel_recovered.connect(look_at_channels)
 
 
 def wake_detection(job_ids: list[UUID], **_: Any) -> None:
@@ -66,3 +69,9 @@ def report_quarantine(kind: str, job_id: UUID, reason: str, **_: Any) -> None:
 
     log.error("job_quarantined", kind=kind, job_id=str(job_id), reason=reason)
     notice_quarantined()
+
+
+def look_at_channels(**_: Any) -> None:
+    from traces.alerts.system import notice_channels
+
+    notice_channels()

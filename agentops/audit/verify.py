@@ -7,7 +7,7 @@ from itertools import groupby
 import msgspec
 
 from agentops.audit.chain import GENESIS, chain_name, link
-from agentops.audit.heads import Head, read_heads
+from agentops.audit.heads import Head, newest_rows, read_heads
 from agentops.audit.models import Entry
 
 
@@ -27,14 +27,36 @@ def verify() -> list[ChainReport]:
         _check(ChainReport(name), chain, heads.pop(name, None))
         for name, chain in groupby(rows, key=lambda row: chain_name(row.project_id))
     ]
-    reports += [
+    return [*reports, *_gone(heads)]
+
+
+def verify_newest(rows: int = 200) -> list[ChainReport]:
+    """Check the newest rows of each chain, and that none up to the exported heads is gone. One query a chain."""
+    heads = read_heads()
+    reports = [_check_newest(last, rows, heads.pop(chain_name(last.project_id), None)) for last in newest_rows()]
+    return [*reports, *_gone(heads)]
+
+
+def _gone(heads: dict[str, Head]) -> list[ChainReport]:
+    """Report the exported chains of which no row is left."""
+    return [
         ChainReport(name, problem=f"all {head.seq} rows are gone, up to seq {head.seq}") for name, head in heads.items()
     ]
-    return reports
 
 
-def _check(report: ChainReport, rows: Iterator[Entry], head: Head | None) -> ChainReport:
-    previous, at_head = GENESIS, b""
+def _check_newest(last: Entry, rows: int, head: Head | None) -> ChainReport:
+    chain, before = Entry.objects.of(last.project_id).order_by("seq"), last.seq - rows
+    if before <= 0:
+        return _check(ChainReport(chain_name(last.project_id)), chain.iterator(), head)
+    known, *newest = chain.filter(seq__gte=before)
+    recent = head if head and head.seq > before else None
+    report = ChainReport(chain_name(last.project_id), rows=known.seq)
+    return _check(report, iter(newest), recent, previous=bytes(known.hash))
+
+
+def _check(report: ChainReport, rows: Iterator[Entry], head: Head | None, *, previous: bytes = GENESIS) -> ChainReport:
+    """Go on where the report stands, behind the row with the hash `previous`."""
+    at_head = b""
     for row in rows:
         report.rows += 1
         if not report.problem:

@@ -75,20 +75,21 @@ def finish(run: Run, ends_as: str, reason: str, failed: RunStatus) -> None:
         _end(run, failed if ends_as == RunStatus.FAILED else RunStatus.CANCELLED, reason)
 
 
-def set_aside(run: Run, reason: str, *, what: str, detail: str = "", severity: str = "high") -> None:
-    """Stop a run until a person has looked, and tell them so."""
+def set_aside(run: Run, reason: str, *, what: str) -> None:
+    """Stop a run until a person has looked; without an alert of its own (`what` is empty then) they are told here."""
     change(run, RunStatus.NEEDS_PERSON, reason=reason, cancel_requested_at=None)
     story.failed(run, reason, at=now(run))
     story.ended(run, "error")
-    message = Message(
-        kind="run.needs_person",
-        id=f"run:{run.pk}",
-        title=f"A run of {run.agent} needs a person: {reason}",
-        body=detail or "Find out what happened, and put it right by hand. The run does nothing until then.",
-        severity=severity,
-        url=run.get_absolute_url(),
-    )
-    notify(run.project_id, message, key=f"run:{run.pk}:{what}:{run.steps}")
+    if what:
+        message = Message(
+            kind="run.needs_person",
+            id=f"run:{run.pk}",
+            title=f"A run of {run.agent} needs a person: {reason}",
+            body="Find out what happened, and put it right by hand. The run does nothing until then.",
+            severity="high",
+            url=run.get_absolute_url(),
+        )
+        notify(run.project_id, message, key=f"run:{run.pk}:{what}:{run.steps}")
     audit.record("run.needs_person", actor=SYSTEM, project=run.project_id, target=run, detail={"reason": reason})
 
 

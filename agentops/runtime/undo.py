@@ -17,6 +17,7 @@ from agentops.runtime.parts import Parts, Pause
 from agentops.runtime.saga import after_failure, next_to_undo, undo_call
 from agentops.runtime.states import RunStatus, UndoStatus
 from agentops.runtime.tools.base import CompensationRefusedError, Effect, Tool
+from traces.alerts import system
 
 log = structlog.get_logger(__name__)
 
@@ -117,13 +118,16 @@ def _give_up(hold: Hold, compensation: Compensation, parts: Parts) -> None:
     """Leave the rest to a person, who is told what to do by hand; nothing before it is undone without them."""
     tool = compensation.call.tool
     with hold.transaction() as run:
-        endings.set_aside(
-            run,
-            f"{tool} could not be undone: {compensation.last_error}",
-            what="undo",
-            detail=endings.manual_steps(parts, compensation),
-            severity="critical",
+        system.notice_not_undone(
+            run.project_id,
+            run_id=run.pk,
+            agent=run.agent,
+            tool_name=tool,
+            reason=compensation.last_error,
+            manual_steps=endings.manual_steps(parts, compensation),
+            trace_id=run.trace_id,
         )
+        endings.set_aside(run, f"{tool} could not be undone: {compensation.last_error}", what="")
 
 
 def _wait_of(compensation: Compensation) -> timedelta:

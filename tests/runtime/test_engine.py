@@ -231,17 +231,23 @@ def test_an_undoing_that_fails_is_tried_again_later(desk: Desk, monkeypatch: pyt
     assert desk.undoing(run)[0].attempts == 3
 
 
-def test_what_cannot_be_undone_is_left_to_a_person_who_is_told_the_steps(desk: Desk) -> None:
+def test_what_cannot_be_undone_is_an_alert_that_says_the_steps_to_take(desk: Desk) -> None:
     from agentops.notify.models import FeedItem
+    from traces.alerts.models import Alert
 
     desk.allow("charge", "issue_refund")
     never = ["issue_refund", {"order": 1, "act": "never undo"}]
     run = desk.advance(desk.start([CHARGE], [never], {"fail": "x", "fatal": True}))
     assert run.status == "needs_person"
     assert [undo.status for undo in desk.undoing(run)] == ["registered", "dead"]
-    notice = FeedItem.objects.get(project=desk.project, kind="run.needs_person")
-    assert notice.severity == "critical"
-    assert notice.body == "Call the bank about order 1, which was paid."
+    alert = Alert.objects.get(project=desk.project)
+    assert (alert.pattern, alert.severity, alert.tool_name) == ("compensation_failed", "critical", "issue_refund")
+    assert alert.next_step == "Call the bank about order 1, which was paid."
+    assert alert.last_trace is not None
+    assert alert.last_trace.trace_id == run.trace_id
+    (notice,) = FeedItem.objects.filter(project=desk.project)
+    assert (notice.kind, notice.severity) == ("alert.opened", "critical")
+    assert "Call the bank about order 1, which was paid." in notice.body
 
 
 def test_an_unsafe_call_whose_outcome_is_unknown_is_never_repeated(desk: Desk) -> None:

@@ -11,12 +11,13 @@ from django.db.models.functions import Now
 
 from agentops.audit import services as audit
 from agentops.audit.ref import SYSTEM
+from agentops.notify.queries import deliveries
 from traces.alerts import life
 from traces.alerts.crowd import link, take_waiting
 from traces.alerts.digest import is_quiet
 from traces.alerts.models import Alert, AlertFinding, AlertState, Fate, Verdict, highest, is_graver
 from traces.alerts.telling import FLAP_MINUTES, FLAPS, News, tell
-from traces.alerts.told import announce
+from traces.alerts.told import announce, note_told
 from traces.detectors.base import ALONE
 from traces.detectors.models import Finding, FindingState
 
@@ -37,10 +38,12 @@ class Cause:
     tool_name: str = ""
     next_step: str = ""
     trace_id: UUID | None = None
+    thing: str = ""  # the one run, channel or part of the system that it is about, where each has an alert of its own
 
     @property
     def fingerprint(self) -> str:
         parts = f"{self.pattern}\x00{self.agent}\x00{self.tool_name}"
+        parts += f"\x00{self.thing}" if self.thing else ""
         return blake2b(parts.encode(), digest_size=16).hexdigest()
 
     @property
@@ -102,8 +105,11 @@ def count(finding: Finding) -> None:
     link(crowd, AlertFinding(fate=Fate.ALERT, alert=alert, occurrence=alert.number))
 
 
-def raise_on(alert: Alert, causes: list[Cause]) -> None:
-    """Count causes of one fingerprint: the alert is opened, opened again, or goes on; told where that is news."""
+def raise_on(alert: Alert, causes: list[Cause], *, told_by: str = "") -> None:
+    """Count causes of one fingerprint: the alert is opened, opened again, or goes on; told where that is news.
+
+    `told_by` is the key of a message that has told of it already.
+    """
     if alert.state == AlertState.RESOLVED:
         life.reopen(alert, _first(causes[0]))
     opens, before = alert.findings == 0, alert.severity
@@ -111,7 +117,9 @@ def raise_on(alert: Alert, causes: list[Cause]) -> None:
     for cause in causes:
         alert.severity = highest(alert.severity, cause.severity)
     _say(alert, causes[-1])
-    if opens:
+    if told_by:
+        note_told([alert], told_by, is_delivered=not deliveries(alert.project_id, [told_by]))
+    elif opens:
         tell(alert, News.FLAPPING if _begins_to_flap(alert) else News.OPENED)
     else:
         _tell_if_worse(alert, before)

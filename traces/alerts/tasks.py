@@ -1,5 +1,6 @@
 """The job of this room, and what its clock does."""
 
+from agentops.audit.verify import verify_newest
 from agentops.jobs.registry import every, handles
 from traces.alerts import calm, digest, system, told
 from traces.alerts.grouping import bring
@@ -19,6 +20,21 @@ def note_missed_deliveries() -> None:
 @every(seconds=5)
 def notice_quarantined() -> None:
     system.notice_quarantined()
+
+
+@every(seconds=5)
+def notice_channels() -> None:
+    system.notice_channels()
+
+
+@every(seconds=15)
+def notice_silent_workers() -> None:
+    system.notice_silent_workers()
+
+
+@every(seconds=300)
+def notice_audit() -> None:
+    system.notice_audit(verify_newest())
 
 
 @every(seconds=2)

@@ -7,16 +7,18 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agentops.accounts.models import Project
 from agentops.audit.verify import verify
+from traces.alerts.system import notice_audit
 
 
 class Command(BaseCommand):
-    help = "verify: check every chain of the audit trail against its hashes and the exported heads"
+    help = "verify: check every chain of the audit trail against its hashes and the exported heads; a break is an alert"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["verify"])
 
     def handle(self, *args: Any, **options: Any) -> None:
         reports = verify()
+        notice_audit(reports)
         names = {str(project.pk): f"project {project.slug}" for project in Project.objects.all()}
         for report in reports:
             name = names.get(report.chain, report.chain)

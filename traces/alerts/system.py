@@ -22,7 +22,7 @@ from agentops.notify.models import Channel
 from traces.alerts import life
 from traces.alerts.grouping import Cause, locked, raise_on
 from traces.alerts.models import Alert, AlertState, Verdict
-from traces.alerts.telling import News, tell
+from traces.alerts.telling import News, tell, tell_followers
 from traces.alerts.told import announce
 from traces.models import Trace
 
@@ -192,6 +192,8 @@ def recover(alert: Alert, *, is_told: bool = False) -> None:
         return
     if not is_told and alert.told_at is not None and alert.flapping_since is None:
         tell(alert, News.RECOVERED)
+    else:
+        tell_followers(alert, "resolved", alert.resolved_at)
     announce(alert.project_id)
     audit.record("alert.recovered", actor=SYSTEM, project=alert.project_id, target=alert)
 

@@ -7,7 +7,9 @@ class ApprovalsConfig(AppConfig):
     name = "approvals"
 
     def ready(self) -> None:
+        from agentops.notify.routing import subjects
         from agentops.web.navigation import counters
         from approvals.queries import waiting_count
 
         counters["approvals:list"] = waiting_count
+        subjects.append("approval")

@@ -1,5 +1,6 @@
-"""The form of a channel, made from the fields that its kind names."""
+"""The form of a channel, made from the fields that its kind names, and the form of a route."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -7,6 +8,7 @@ from django import forms
 from agentops.notify.channels.base import Field, FieldError, Kind
 from agentops.notify.configure import hints, leads_elsewhere
 from agentops.notify.models import Channel
+from agentops.notify.routing import SEVERITIES, subjects
 
 LONGEST = 2_000
 TYPE_AGAIN = "Type it again: it was given for another receiver."
@@ -60,3 +62,25 @@ class ChannelForm(forms.Form):
 def _widget(field: Field) -> forms.Widget:
     look = {"placeholder": field.example, "autocomplete": "off", "spellcheck": "false"}
     return forms.PasswordInput(look) if field.is_secret else forms.TextInput(look)
+
+
+class RouteForm(forms.Form):
+    channel = forms.ChoiceField()
+    pattern = forms.ChoiceField(label="About", required=False)
+    at_least = forms.ChoiceField(label="Severity at least", choices=[(one, one) for one in SEVERITIES])
+    agent = forms.CharField(max_length=200, required=False, help_text="* stands for anything: support-*")
+
+    def __init__(self, channels: Sequence[Channel], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.channels = {str(channel.pk): channel for channel in channels}
+        offered = {
+            "channel": [(pk, channel.name) for pk, channel in self.channels.items()],
+            "pattern": [("", "everything"), *((one, one) for one in subjects)],
+        }
+        for name, choices in offered.items():
+            self.fields[name] = forms.ChoiceField(
+                label=self.fields[name].label, required=self.fields[name].required, choices=choices
+            )
+
+    def clean_channel(self) -> Channel:
+        return self.channels[self.cleaned_data["channel"]]

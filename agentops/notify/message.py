@@ -22,7 +22,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` says by name what happened (`alert.opened`), `severity` is low, medium, high or critical, `url` is a path of
     this installation. `phase` says how the thing stands that `id` names, for receivers that keep a state of their own.
-    Title and body may hold text from outside: each channel escapes it in its own way.
+    `about` are the pairs of pattern and agent that it tells of, by which channels may choose. Title and body may hold
+    text from outside: each channel escapes it in its own way.
     """
 
     kind: str
@@ -32,12 +33,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     severity: str = "low"
     url: str = ""
     phase: Phase = "opened"
+    about: tuple[tuple[str, str], ...] = ()
 
     def cleaned(self) -> "Message":
         """Return the message as it can be stored and sent: a title of one line, nothing longer than people read."""
         title = _BREAKS.sub(" ", _storable(self.title)).strip()
         body = _CONTROLS.sub("", _storable(self.body).replace("\r\n", "\n")).strip()
         return msgspec.structs.replace(self, title=_cut(title, LONGEST_TITLE), body=_cut(body, LONGEST_BODY))
+
+    @property
+    def subjects(self) -> tuple[tuple[str, str], ...]:
+        """What it is about; one that tells of no pattern is about its kind, such as `approval`, and of no agent."""
+        return self.about or ((self.kind.partition(".")[0], ""),)
 
     @property
     def address(self) -> str:

@@ -54,6 +54,7 @@ class Channel(models.Model):
     retry_at = models.DateTimeField(null=True)  # nothing is sent before
     told_at = models.DateTimeField(null=True)  # people know that it fails
     gone_at = models.DateTimeField(null=True)  # the receiver said so
+    takes_all = models.BooleanField(default=True, db_default=True)  # False: only what one of its routes lets through
 
     objects = ChannelQuerySet.as_manager()
 
@@ -86,6 +87,20 @@ class Channel(models.Model):
     def secrets(self) -> Secrets:
         """Open what is sealed. Raises UnreadableError."""
         return unseal(bytes(self.sealed))
+
+
+class Route(models.Model):
+    """What a channel takes: messages about a pattern, from a severity on, about agents. Empty stands for any."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="routes")
+    pattern = models.TextField(default="", db_default="")
+    at_least = models.TextField(default="low", db_default="low")
+    agent = models.TextField(default="", db_default="")  # a glob of `*`
+
+    def __str__(self) -> str:
+        agents = f" of {self.agent}" if self.agent else ""
+        return f"{self.pattern or 'everything'}{agents}, {self.at_least} and above"
 
 
 class DeliverJob(Job):

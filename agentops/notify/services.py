@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from agentops.accounts.models import Project
 from agentops.jobs.wake import wake
+from agentops.notify import routing
 from agentops.notify.channels.base import kinds
 from agentops.notify.message import Message
 from agentops.notify.models import LOOPBACK, Channel, DeliverJob, Delivery, FeedItem
@@ -29,12 +30,13 @@ def notify(
 
     What stands before the first ":" of the key is its family; of one family a channel gets sixty messages a minute,
     and the others inside one more. A drill goes to the loopback channel alone and leaves no trace in the feed. Costs
-    two queries for a known key, else seven, however many channels there are.
+    two queries for a known key, else seven, however many channels there are, and one more where channels have routes.
     """
     project_id = project.pk if isinstance(project, Project) else project
     message = message.cleaned()
     if drill or _write_feed(project_id, message, key):
         channels = list(_audience(project_id, drill, without))
+        channels = channels if drill else routing.takers(channels, message)
         if channels:
             _write_outbox(channels, message, key, is_limited=not drill)
     return list(Delivery.objects.of(project_id).filter(key=key).select_related("channel").order_by("id"))
@@ -49,6 +51,7 @@ def follow(project: Project | UUID, message: Message, *, key: str) -> None:
     project_id = project.pk if isinstance(project, Project) else project
     message = message.cleaned()
     channels = [channel for channel in _audience(project_id, False, None) if _follows(channel)]
+    channels = routing.takers(channels, message)
     if channels:
         _write_outbox(channels, message, key, is_limited=False)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agentops.notify import feed, views
+from agentops.notify import feed, route_views, views
 
 app_name = "notify"
 
@@ -11,6 +11,10 @@ urlpatterns = [
     path("feed/read", feed.read, name="read"),
     path("settings/channels", views.channel_list, name="channels"),
     path("settings/channels/add", views.channel_add, name="channel_add"),
+    path("settings/channels/routing", route_views.routing_page, name="routing"),
+    path("settings/channels/routing/add", route_views.route_add, name="route_add"),
+    path("settings/channels/routing/<uuid:pk>/remove", route_views.route_remove, name="route_remove"),
+    path("settings/channels/<uuid:pk>/takes", route_views.channel_takes, name="channel_takes"),
     path("settings/channels/<uuid:pk>", views.channel_detail, name="channel"),
     path("settings/channels/<uuid:pk>/edit", views.channel_edit, name="channel_edit"),
     path("settings/channels/<uuid:pk>/test", views.channel_test, name="channel_test"),

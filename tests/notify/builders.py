@@ -23,7 +23,7 @@ def make_channel(project: Project | None = None, url: str = "https://hooks.examp
     return Channel.objects.create(project=project or make_project(), **(given | fields))
 
 
-def make_message(title: str = "refund-bot called one tool nine times", **fields: str) -> Message:
+def make_message(title: str = "refund-bot called one tool nine times", **fields: Any) -> Message:
     given = {"kind": "alert.opened", "id": f"alert-{next(_number)}", "severity": "high", "url": "/alerts/1"}
     return Message(title=title, **(given | fields))
 

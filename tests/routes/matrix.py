@@ -6,6 +6,7 @@ from agentops.accounts.links import make_link
 from agentops.accounts.models import LinkPurpose, Project, Role
 from agentops.console.unbuilt import UNBUILT, Unbuilt
 from agentops.notify.models import FeedItem
+from agentops.notify.models import Route as ChannelRoute
 from agentops.redaction.models import RedactionRule
 from agentops.runtime.services import start_run
 from approvals import services
@@ -38,6 +39,10 @@ def a_link(project: Project) -> dict[str, object]:
 
 def a_channel(project: Project) -> dict[str, object]:
     return {"pk": make_channel(project, "https://127.0.0.1/").pk}
+
+
+def a_route(project: Project) -> dict[str, object]:
+    return {"pk": ChannelRoute.objects.create(channel=make_channel(project)).pk}
 
 
 def a_rule(project: Project) -> dict[str, object]:
@@ -156,6 +161,10 @@ MATRIX: dict[str, Route] = {
     "/feed/read": page(ok={"POST": 302}, data=a_feed_item),
     "/settings/channels": page(),
     "/settings/channels/add": page("manage_channels", ok={"GET": 200, "POST": 200}, data=NEW_CHANNEL),
+    "/settings/channels/routing": page(),
+    "/settings/channels/routing/add": page("manage_channels", ok={"POST": 422}),
+    "/settings/channels/routing/<uuid:pk>/remove": page("manage_channels", ok={"POST": 302}, objects=a_route),
+    "/settings/channels/<uuid:pk>/takes": page("manage_channels", ok={"POST": 302}, objects=a_channel),
     "/settings/channels/<uuid:pk>": page(objects=a_channel),
     "/settings/channels/<uuid:pk>/edit": page(
         "manage_channels", ok={"GET": 200, "POST": 200}, objects=a_channel, data=NEW_CHANNEL

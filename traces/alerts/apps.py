@@ -8,7 +8,10 @@ class AlertsConfig(AppConfig):
     label = "alerts"
 
     def ready(self) -> None:
+        from agentops.notify.routing import subjects
         from agentops.web.navigation import counters
+        from traces.alerts import patterns
         from traces.alerts.queries import open_count
 
         counters["alerts:list"] = open_count
+        subjects.extend(patterns.ALL)

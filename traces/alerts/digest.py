@@ -67,6 +67,7 @@ def tell_together(alerts: Sequence[Alert], *, title: str) -> None:
         title=title,
         body="\n".join(_lines(alerts)),
         severity=max((alert.severity for alert in alerts), key=lambda severity: RANK[severity]),
+        about=tuple({(alert.pattern, alert.agent): None for alert in alerts}),
         url=alerts[0].get_absolute_url() if len(alerts) == 1 else f"{reverse('alerts:list')}?state=open",
     )
     deliveries = notify(project_id, message, key=key)

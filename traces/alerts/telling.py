@@ -102,6 +102,7 @@ def _message(alert: Alert, news: News) -> Message:
         severity=alert.severity,
         url=alert.get_absolute_url(),
         phase="resolved" if news in ENDS else "opened",
+        about=((alert.pattern, alert.agent),),
     )
 
 
@@ -117,5 +118,6 @@ def tell_followers(alert: Alert, phase: Phase, at: datetime | None) -> None:
         severity=alert.severity,
         url=alert.get_absolute_url(),
         phase=phase,
+        about=((alert.pattern, alert.agent),),
     )
     follow(alert.project_id, message, key=f"alert:{alert.pk}:{alert.number}:{phase}:{at:%Y%m%dT%H%M%S%f}")

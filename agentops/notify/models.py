@@ -55,6 +55,8 @@ class Channel(models.Model):
     told_at = models.DateTimeField(null=True)  # people know that it fails
     gone_at = models.DateTimeField(null=True)  # the receiver said so
     takes_all = models.BooleanField(default=True, db_default=True)  # False: only what one of its routes lets through
+    is_fallback = models.BooleanField(default=False, db_default=False)  # hears what others could not deliver
+    fell_back_at = models.DateTimeField(null=True)  # last time the fallback heard of it
 
     objects = ChannelQuerySet.as_manager()
 
@@ -62,6 +64,9 @@ class Channel(models.Model):
         constraints = [
             # Also the list of a project's channels.
             models.UniqueConstraint(fields=["project", "name"], condition=Q(deleted_at=None), name="channel_name_once"),
+            models.UniqueConstraint(
+                fields=["project"], condition=Q(is_fallback=True, deleted_at=None), name="channel_fallback_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -162,6 +167,7 @@ class Delivery(models.Model):
     delivered_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     last_status = models.TextField(default="", db_default="")
+    fell_back_at = models.DateTimeField(null=True)  # the fallback was told of it
     last_took_ms = models.PositiveIntegerField(null=True)
 
     objects = DeliveryQuerySet.as_manager()

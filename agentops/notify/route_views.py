@@ -51,6 +51,16 @@ def channel_takes(request: ProjectRequest, pk: UUID) -> HttpResponse:
     return redirect("notify:routing")
 
 
+@require_POST
+@requires("manage_channels")
+def fallback_choose(request: ProjectRequest) -> HttpResponse:
+    """Choose the channel that hears what others could not deliver; an empty one is the feed alone."""
+    chosen = request.POST.get("channel") or None
+    channel = get_scoped_or_404(Channel.objects.for_people(), request.project, pk=chosen) if chosen else None
+    routing.set_fallback(request.project, channel, by=request.user, request=request)
+    return redirect("notify:routing")
+
+
 def _channels(request: ProjectRequest) -> ChannelQuerySet:
     return Channel.objects.of(request.project).for_people().order_by("name")
 

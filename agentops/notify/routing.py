@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 
-from agentops.accounts.models import User
+from agentops.accounts.models import Project, User
 from agentops.audit import services as audit
 from agentops.notify.message import Message
 from agentops.notify.models import Channel, Route
@@ -81,6 +81,18 @@ def set_takes_all(channel: Channel, takes_all: bool, *, by: User, request: HttpR
     """Let a channel take everything, or only what its routes let through. Its routes stay."""
     if Channel.objects.filter(pk=channel.pk).exclude(takes_all=takes_all).update(takes_all=takes_all):
         _record("channel.takes_changed", channel, by, request, takes_all=takes_all)
+
+
+@transaction.atomic
+def set_fallback(project: Project, channel: Channel | None, *, by: User, request: HttpRequest | None = None) -> None:
+    """Let a channel hear what others could not deliver; without one the feed alone says so, as critical."""
+    Channel.objects.of(project).filter(is_fallback=True).update(is_fallback=False)
+    if channel is not None:
+        Channel.objects.filter(pk=channel.pk).update(is_fallback=True)
+    detail = {"channel": channel.name if channel else ""}
+    audit.record(
+        "project.fallback_chosen", actor=by, project=project, target=channel or project, detail=detail, request=request
+    )
 
 
 def _record(action: str, channel: Channel, by: User, request: HttpRequest | None, **detail: object) -> None:

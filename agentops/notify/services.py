@@ -1,7 +1,7 @@
 """Telling people: one call writes the feed and the outbox in the caller's transaction, and wakes the delivery."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,19 +24,26 @@ WINDOW = timedelta(minutes=1)
 
 @transaction.atomic
 def notify(
-    project: Project | UUID, message: Message, *, key: str, drill: bool = False, without: Channel | None = None
+    project: Project | UUID,
+    message: Message,
+    *,
+    key: str,
+    drill: bool = False,
+    without: Channel | None = None,
+    only: Sequence[Channel] | None = None,
 ) -> list[Delivery]:
     """Tell the project's people once for each `key`; return what will be delivered for it, one for each channel.
 
     What stands before the first ":" of the key is its family; of one family a channel gets sixty messages a minute,
-    and the others inside one more. A drill goes to the loopback channel alone and leaves no trace in the feed. Costs
-    two queries for a known key, else seven, however many channels there are, and one more where channels have routes.
+    and the others inside one more. `only` names the channels, whatever they take. A drill goes to the loopback channel
+    alone and leaves no trace in the feed. Costs two queries for a known key, else seven, however many channels there
+    are, and one more where channels have routes.
     """
     project_id = project.pk if isinstance(project, Project) else project
     message = message.cleaned()
     if drill or _write_feed(project_id, message, key):
-        channels = list(_audience(project_id, drill, without))
-        channels = channels if drill else routing.takers(channels, message)
+        channels = list(_audience(project_id, drill, without) if only is None else only)
+        channels = channels if drill or only is not None else routing.takers(channels, message)
         if channels:
             _write_outbox(channels, message, key, is_limited=not drill)
     return list(Delivery.objects.of(project_id).filter(key=key).select_related("channel").order_by("id"))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from agentops.jobs.registry import every, handles
 from agentops.notify.deliver import drain
+from agentops.notify.fallback import fall_back
 from agentops.notify.models import DeliverJob
 from agentops.notify.recording import tell_of_failing_channels
 from agentops.notify.retention import remove_old
@@ -17,6 +18,11 @@ def deliver(job: DeliverJob) -> timedelta | None:
 @every(seconds=5)
 def tell_of_failing() -> None:
     tell_of_failing_channels()
+
+
+@every(seconds=5)
+def tell_the_fallback() -> None:
+    fall_back()
 
 
 @every(seconds=3600)

@@ -12,6 +12,7 @@ urlpatterns = [
     path("settings/channels", views.channel_list, name="channels"),
     path("settings/channels/add", views.channel_add, name="channel_add"),
     path("settings/channels/routing", route_views.routing_page, name="routing"),
+    path("settings/channels/routing/fallback", route_views.fallback_choose, name="fallback"),
     path("settings/channels/routing/add", route_views.route_add, name="route_add"),
     path("settings/channels/routing/<uuid:pk>/remove", route_views.route_remove, name="route_remove"),
     path("settings/channels/<uuid:pk>/takes", route_views.channel_takes, name="channel_takes"),

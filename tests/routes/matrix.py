@@ -162,6 +162,7 @@ MATRIX: dict[str, Route] = {
     "/settings/channels": page(),
     "/settings/channels/add": page("manage_channels", ok={"GET": 200, "POST": 200}, data=NEW_CHANNEL),
     "/settings/channels/routing": page(),
+    "/settings/channels/routing/fallback": page("manage_channels", ok={"POST": 302}),
     "/settings/channels/routing/add": page("manage_channels", ok={"POST": 422}),
     "/settings/channels/routing/<uuid:pk>/remove": page("manage_channels", ok={"POST": 302}, objects=a_route),
     "/settings/channels/<uuid:pk>/takes": page("manage_channels", ok={"POST": 302}, objects=a_channel),

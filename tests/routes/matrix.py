@@ -193,6 +193,8 @@ MATRIX: dict[str, Route] = {
     "/alerts/<uuid:alert_id>/resolve": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_VERDICT),
     "/alerts/<uuid:alert_id>/silence": page("acknowledge", ok={"POST": 302}, objects=an_alert, data=A_SILENCE),
     "/alerts/<uuid:alert_id>/hear": page("acknowledge", ok={"POST": 302}, objects=an_alert),
+    "/alerts/<uuid:alert_id>/why": page(objects=an_alert),
+    "/why/<trace:trace_id>": page(objects=a_trace),
     "/silences": page(),
     "/silences/add": page("acknowledge", ok={"POST": 302}, data={**A_SILENCE, "pattern": "tool_loop"}),
     "/silences/<uuid:silence_id>": page(objects=a_silence),

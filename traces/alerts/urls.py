@@ -2,7 +2,10 @@
 
 from django.urls import path
 
-from traces.alerts import silence_views, views
+from traces import addresses
+from traces.alerts import silence_views, views, why
+
+addresses.register()
 
 app_name = "alerts"
 urlpatterns = [
@@ -12,6 +15,8 @@ urlpatterns = [
     path("alerts/<uuid:alert_id>/resolve", views.alert_resolve, name="resolve"),
     path("alerts/<uuid:alert_id>/silence", views.alert_silence, name="silence"),
     path("alerts/<uuid:alert_id>/hear", views.alert_hear, name="hear"),
+    path("alerts/<uuid:alert_id>/why", why.alert_why, name="why"),
+    path("why/<trace:trace_id>", why.trace_why, name="trace-why"),
     path("silences", silence_views.silence_list, name="silences"),
     path("silences/add", silence_views.silence_add, name="silence-add"),
     path("silences/<uuid:silence_id>", silence_views.silence_detail, name="silence-page"),

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from agentops.accounts.models import Membership, Role
+from agentops.notify.routing import add_route
 from agentops.web.navigation import counters
 from tests.alerts.builders import looping, make_finding, make_trace, raise_one, run_jobs, silence_one
 from tests.alerts.test_pages import SIGNED_IN, page
@@ -48,6 +49,13 @@ def test_an_alert_says_why_it_is_there_and_what_became_of_its_messages(client: C
         assert words in content, words
 
 
+def test_an_alert_says_which_channels_do_not_take_it(client: Client, member: Membership) -> None:
+    channel = make_channel(member.project, name="on call")
+    add_route(channel, pattern="bad_signature", at_least="low", agent="", by=member.user)
+    alert = raise_one(member.project)
+    assert "its routes do not let it through" in page(client, f"/alerts/{alert.pk}/why")
+
+
 def test_an_alert_that_is_held_back_says_by_what(client: Client, member: Membership) -> None:
     silence = silence_one(member.project, member.user, agent="support-*")
     alert = raise_one(member.project)
@@ -81,7 +89,7 @@ def test_the_pages_cost_the_same_whatever_they_explain(
     for n in (1, 4):
         for _ in range(n):
             alert = raise_one(member.project, make_trace(member.project, f"t{n}") if _ == 0 else None)
-        for path, cost in {f"/alerts/{alert.pk}/why": 6, f"/why/t{n}": 3}.items():
+        for path, cost in {f"/alerts/{alert.pk}/why": 7, f"/why/t{n}": 3}.items():
             with django_assert_num_queries(SIGNED_IN + len(counters) + cost):
                 page(client, path)
 

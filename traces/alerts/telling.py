@@ -82,11 +82,12 @@ def _write(alert: Alert, news: News) -> None:
         key += f":{alert.lapses}"
     elif news is News.AFTER_SILENCE:
         key += f":{uuid7()}"
-    deliveries = notify(alert.project_id, _message(alert, news), key=key)
+    deliveries = notify(alert.project_id, message_of(alert, news), key=key)
     note_told([alert], key, is_delivered=not deliveries)
 
 
-def _message(alert: Alert, news: News) -> Message:
+def message_of(alert: Alert, news: News) -> Message:
+    """Return what people are told, and by which channels choose."""
     said = f"Next: {alert.next_step}" if alert.next_step else ""
     if news is News.LAPSED:
         said = f"Whoever had it did not resolve it in the time that they took. It is open again.\n\n{said}"

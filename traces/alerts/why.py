@@ -9,13 +9,14 @@ from django.views.decorators.http import require_GET
 
 from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
-from agentops.notify.models import Delivery
+from agentops.notify import routing
+from agentops.notify.models import Channel, Delivery
 from agentops.notify.queries import deliveries
 from traces import queries as trace_queries
 from traces.alerts import evidence, queries
 from traces.alerts.models import Alert, AlertFinding, Fate
 from traces.alerts.silences import Silence
-from traces.alerts.telling import News
+from traces.alerts.telling import News, message_of
 from traces.detectors.base import Detector
 from traces.detectors.models import DetectorState, Finding, FindingState
 from traces.detectors.registry import all_detectors
@@ -43,10 +44,12 @@ class Judged:
 
 @require_GET
 def alert_why(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
-    """Explain one alert, from the rule to each message. Six queries."""
+    """Explain one alert, from the rule to each message. Seven queries, eight where channels have routes."""
     alert = get_scoped_or_404(queries.with_people(Alert.objects.all()), request.project, pk=alert_id)
     finding = next(iter(queries.findings_of(alert, 1)), None)
     kind = evidence.detector_of(finding) if finding else None
+    channels = list(Channel.objects.of(alert.project_id).for_people().order_by("name"))
+    takers = routing.takers(channels, message_of(alert, News.OPENED))
     held = list(alert.held.select_related("silence").order_by("-id")[:HELD])
     context = {
         "alert": alert,
@@ -56,6 +59,7 @@ def alert_why(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
         "unjudged": evidence.unjudged(finding.trace) if finding else [],
         "silence": Silence.objects.of_alert(alert).first(),
         "held": held,
+        "channels": [(channel, channel in takers) for channel in channels],
         "deliveries": _messages(alert, [one.told_key for one in held]),
     }
     return render(request, "alerts/why.html", context)

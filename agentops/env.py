@@ -41,6 +41,8 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     agentops_data_dir: str = ".agentops"
     agentops_retention_days: int = 90
     agentops_outbound_allow: str = ""
+    agentops_drill_every_s: int = 600
+    agentops_deadman_url: str = ""
     agentops_debug: bool = False
     agentops_trusted_proxies: int = 0
     agentops_log_format: Literal["auto", "json", "text"] = "auto"
@@ -105,6 +107,7 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BROKER_SOCKET = "broker.sock"
+SHORTEST_DRILLS_S = 60
 DEFAULT_PORTS = {
     "http": 80,
     "https": 443,
@@ -161,6 +164,11 @@ def _check(env: Env) -> None:
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise SettingsError("AGENTOPS_PUBLIC_URL must look like https://agentops.example.com.")
     _check_services(env)
+    if env.agentops_drill_every_s and env.agentops_drill_every_s < SHORTEST_DRILLS_S:
+        raise SettingsError(f"AGENTOPS_DRILL_EVERY_S must be 0, for no drills, or at least {SHORTEST_DRILLS_S}.")
+    deadman = urlsplit(env.agentops_deadman_url)
+    if deadman.geturl() and (deadman.scheme not in {"http", "https"} or not deadman.hostname):
+        raise SettingsError("AGENTOPS_DEADMAN_URL must look like https://watch.example.com/ping.")
     if env.agentops_retention_days < 1:
         raise SettingsError("AGENTOPS_RETENTION_DAYS must be 1 or more.")
     if env.database_url and urlsplit(env.database_url).scheme not in {"postgres", "postgresql"}:
@@ -181,7 +189,14 @@ def _check_services(env: Env) -> None:
 
 
 def _check_ports(env: Env) -> None:
-    for name in ("agentops_public_url", "database_url", "broker_url", "agentops_sandbox_url", "anthropic_base_url"):
+    for name in (
+        "agentops_public_url",
+        "agentops_deadman_url",
+        "database_url",
+        "broker_url",
+        "agentops_sandbox_url",
+        "anthropic_base_url",
+    ):
         try:
             _ = urlsplit(getattr(env, name)).port
         except ValueError:

@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "traces.threads.apps.ThreadsConfig",
     "traces.search.apps.SearchConfig",
     "traces.detectors.apps.DetectorsConfig",
+    "traces.drills.apps.DrillsConfig",
     "traces.alerts.apps.AlertsConfig",
     "approvals.apps.ApprovalsConfig",
     "django.contrib.auth",
@@ -88,6 +89,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "agentops.console.watch.silent_parts",
             ],
         },
     }
@@ -181,6 +183,9 @@ if ENV.mail:
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = ENV.mail.user, ENV.mail.password
     EMAIL_USE_TLS, EMAIL_USE_SSL = ENV.mail.security == "starttls", ENV.mail.security == "tls"
     DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.mail.sender
+DRILL_EVERY_S = ENV.agentops_drill_every_s
+DEADMAN_URL = ENV.agentops_deadman_url
+SELF_WATCH = True  # a banner where a part of the installation is silent
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_IDLE_S = 12 * 3600
 

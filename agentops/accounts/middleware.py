@@ -16,7 +16,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from agentops.accounts.access import refusal_of, unavailable_at
 from agentops.accounts.authenticate import KeyRefusedError, authenticate, shown_token
-from agentops.accounts.models import Membership
+from agentops.accounts.models import DRILLS_SLUG, Membership
 from agentops.accounts.policy import View
 from agentops.web.errors import problem_page
 from agentops.web.problems import is_machine, problem, unavailable
@@ -111,6 +111,8 @@ class ProjectMiddleware(MiddlewareMixin):
             if is_machine(request):
                 return problem(403, detail=detail)
             return render(request, "accounts/no_project.html", {"detail": detail}, status=403)
+        # Where nothing was chosen, nobody means the project of drills.
+        memberships.sort(key=lambda one: one.project.slug == DRILLS_SLUG)
         chosen = request.session.get(CHOSEN)
         membership = next((one for one in memberships if str(one.project_id) == chosen), memberships[0])
         membership.user = request.user

@@ -14,6 +14,8 @@ from uuid_utils.compat import uuid7
 from agentops.accounts.scoped import ProjectScopedManager, ProjectScopedQuerySet
 from agentops.audit.ref import Ref
 
+DRILLS_SLUG = "scheduled-drills"  # of the project in which the installation drills itself
+
 
 class Role(models.TextChoices):
     VIEWER = "viewer", "Viewer"

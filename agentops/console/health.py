@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from agentops.accounts.access import key_door, public
 from agentops.jobs import queries
 from agentops.web.problems import problem
+from traces.alerts.drills import last_told_s
 from traces.search.find import lag_s
 
 _migrated = False
@@ -40,7 +41,7 @@ def deep(request: HttpRequest) -> JsonResponse:
     figures = {
         "oldest_due_job_s": queries.oldest_due_job_s(),
         "search_lag_s": lag_s(),
-        "last_drill_s": None,
+        "last_drill_s": last_told_s(),
         "workers": queries.worker_count(),
         "sweeper": queries.is_sweeper_there(),
     }

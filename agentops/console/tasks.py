@@ -1,7 +1,8 @@
-"""What the clock does for the rooms below the jobs: heads of the trail are exported, old sessions forgotten."""
+"""What the clock does for the whole house: heads of the trail, old sessions, drills, and the sign of life outside."""
 
 from agentops.accounts.housekeeping import forget_expired
 from agentops.audit.heads import export_heads
+from agentops.console import scheduled_drills, watch
 from agentops.jobs.registry import every
 
 
@@ -13,3 +14,13 @@ def export_audit_heads() -> None:
 @every(seconds=3600)
 def forget_what_expired() -> None:
     forget_expired()
+
+
+@every(seconds=5)
+def drill_next() -> None:
+    scheduled_drills.run_next()
+
+
+@every(seconds=60)
+def ping_outside() -> None:
+    watch.ping_outside()

@@ -19,7 +19,6 @@ class Unbuilt(NamedTuple):
 
 
 UNBUILT = [
-    Unbuilt("api/v1/drills", "manage"),
     Unbuilt("metrics", "read", ("GET",)),
 ]
 

@@ -15,10 +15,10 @@ from agentops.embedded.process import ServiceError
 from agentops.embedded.services import Services
 from agentops.env import Env, SettingsError, read_env
 
-# These read no data. Whatever is not named here finds Postgres running, migrated and filled.
+# These read no data, or ask a running instance. Whatever is not named here finds Postgres running, migrated and filled.
 WITHOUT_DATA = {
-    "check", "collectstatic", "diffsettings", "evaluate", "findstatic", "help", "makemigrations", "spectacular",
-    "startapp", "startproject", "version",
+    "check", "collectstatic", "diffsettings", "drill", "evaluate", "findstatic", "help", "makemigrations",
+    "spectacular", "startapp", "startproject", "version",
 }  # fmt: skip
 # These do to the tables what nobody should do before them.
 WITHOUT_MIGRATIONS = {"flush", "migrate", "showmigrations", "sqlmigrate"}

@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,3 +97,58 @@ def test_named_services_without_an_installation_are_told_what_makes_one(tmp_path
 def test_commands_without_data_start_nothing(tmp_path: Path) -> None:
     assert manage("check", cwd=tmp_path).returncode == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_drill_tells_how_fast_each_pattern_was_told_and_exits_with_1_on_a_miss(instance: Instance) -> None:
+    # What waits for silence takes half a minute, and is drilled in tests/drills.
+    patterns = ("tool_loop", "bad_signature", "context_drift", "over_automation")
+    answer = drill(instance, *patterns, "--format", "json")
+    assert answer.returncode == 0, answer.stderr
+    drills = json.loads(answer.stdout)["drills"]
+    assert [one["pattern"] for one in drills] == list(patterns)
+    for one in drills:
+        assert set(one) == {"pattern", "trace_id", "detected", "onset_to_alert_s", "receipt_to_delivery_s"}
+        assert one["detected"] is True
+        assert 0 <= one["receipt_to_delivery_s"] < 30
+        assert 0 <= one["onset_to_alert_s"] < 30
+    with switched_off(instance, "ToolLoop"):
+        named = ("--base-url", instance.url, "--api-key", instance.api_key)
+        answer = drill(instance, "tool_loop", "over_automation", *named, "--wait", "4")
+    assert answer.returncode == 1, answer.stdout
+    assert "1 of 2 drills were missed: tool_loop" in answer.stderr
+    assert re.search(r"^tool_loop +MISSED", answer.stdout, re.MULTILINE)
+    assert re.search(r"^over_automation +yes", answer.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["no_such"], 2, "there is no drill of no_such"),
+        (["--base-url", "http://127.0.0.1:9"], 2, "go together"),
+        (["--base-url", "nonsense", "--api-key", "x"], 2, "is no address"),
+        (["--base-url", "http://127.0.0.1:9", "--api-key", "x"], 1, "is `up` running?"),
+        ([], 1, "start `up` on this data directory"),
+    ],
+)
+def test_a_drill_that_cannot_be_says_why(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    answer = manage("drill", *arguments, cwd=tmp_path)
+    assert answer.returncode == code, answer.stderr
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def drill(instance: Instance, *words: str) -> "subprocess.CompletedProcess[str]":
+    return manage("drill", *words, "--data-dir", str(instance.data_dir))
+
+
+@contextmanager
+def switched_off(instance: Instance, detector: str) -> Iterator[None]:
+    add = (
+        "INSERT INTO detectors_detectorsettings (id, project_id, detector, thresholds, enabled)"
+        " SELECT gen_random_uuid(), id, %s, '{}', false FROM accounts_project WHERE slug = 'default'"
+    )
+    instance.query(add, [detector])
+    try:
+        yield
+    finally:
+        instance.query("DELETE FROM detectors_detectorsettings WHERE detector = %s", [detector])

@@ -119,6 +119,8 @@ A_PROPOSAL = {"tool_name": "issue_refund", "arguments": {"order_id": 1001}}
 A_VERDICT = {"verdict": "true_positive", "note": "It was."}
 A_SILENCE = {"hours": "8", "reason": "It is known."}
 
+A_DRILL = {"pattern": "tool_loop", "trace_id": "a drill"}
+
 A_WISH = {"agent": "support-desk", "input": "Look into order 1001."}
 
 ONE_STEP = {"trace_id": "t", "step_number": 1, "timestamp": "2026-03-16T12:00:00Z", "event_type": "error"}
@@ -224,6 +226,7 @@ MATRIX: dict[str, Route] = {
     "/api/v1/alerts/<str:alert_id>": api(objects=an_alert),
     "/api/v1/alerts/<str:alert_id>/acknowledge": api("manage", ok={"POST": 200}, objects=an_alert),
     "/api/v1/alerts/<str:alert_id>/resolve": api("manage", ok={"POST": 200}, objects=an_alert, data=A_VERDICT),
+    "/api/v1/drills": api("manage", ok={"POST": 201}, data=A_DRILL),
     "/api/v1/mttd": api(),
     # runs: API
     "/api/v1/runs": api({"GET": "read", "POST": "run"}, ok={"GET": 200, "POST": 201}, data=A_RUN),

@@ -1,8 +1,11 @@
 """A storm of findings of one cause: whoever counts one of them counts those that wait, so that others need not wait."""
 
+from django.db.models import Exists, OuterRef
+
 from traces.alerts.models import AlertFinding
 from traces.detectors.base import ALONE
 from traces.detectors.models import AlertJob, Finding, FindingState
+from traces.drills.models import Drill
 
 AT_ONCE = 500
 
@@ -13,6 +16,7 @@ def take_waiting(like: Finding) -> list[Finding]:
     The rows are locked until the transaction ends, so no worker takes one meanwhile; a finding that grows in this
     moment waits for it too, and gets a new job.
     """
+    of_drill = Drill.objects.of(like.project_id).filter(trace_id=OuterRef("finding__trace__trace_id"))
     jobs = (
         AlertJob.objects.due()
         .filter(
@@ -27,6 +31,7 @@ def take_waiting(like: Finding) -> list[Finding]:
         )
         .exclude(finding=like)
         .exclude(finding__kind__in=ALONE)
+        .exclude(Exists(of_drill))
     )
     taken = jobs.select_for_update(skip_locked=True, of=("self",)).select_related("finding__trace").order_by("due_at")
     found = list(taken[:AT_ONCE])

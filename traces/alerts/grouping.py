@@ -20,6 +20,7 @@ from traces.alerts.telling import FLAP_MINUTES, FLAPS, News, tell
 from traces.alerts.told import announce, note_told
 from traces.detectors.base import ALONE
 from traces.detectors.models import Finding, FindingState
+from traces.drills.models import Drill
 
 TOLD_WHEN_REACHED = {"high": News.HIGH, "critical": News.CRITICAL}
 
@@ -39,6 +40,7 @@ class Cause:
     next_step: str = ""
     trace_id: UUID | None = None
     thing: str = ""  # the one run, channel or part of the system that it is about, where each has an alert of its own
+    drill_id: UUID | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -52,7 +54,7 @@ class Cause:
         return f"{self.agent}: {sentence}" if self.agent else sentence
 
 
-def cause_of(finding: Finding) -> Cause:
+def cause_of(finding: Finding, drill_id: UUID | None = None) -> Cause:
     return Cause(
         pattern=finding.pattern,
         severity=finding.severity,
@@ -64,6 +66,9 @@ def cause_of(finding: Finding) -> Cause:
         tool_name=finding.tool_name,
         next_step=finding.next_step,
         trace_id=finding.trace_id,
+        # A drill never hides in a real alert, nor a failure in a drill's.
+        thing=f"drill {drill_id}" if drill_id else "",
+        drill_id=drill_id,
     )
 
 
@@ -78,7 +83,7 @@ def fate_of(finding: Finding) -> Fate:
 
 @transaction.atomic(savepoint=False)
 def bring(finding: Finding) -> None:
-    """Bring a finding under its alert, or follow what became of it since. Safe to run twice; costs about eight queries.
+    """Bring a finding under its alert, or follow what became of it since. Safe to run twice; costs about nine queries.
 
     The alert's row is locked first, always: the findings of one fingerprint come one after the other. Those that wait
     behind this one are counted with it.
@@ -97,10 +102,11 @@ def bring(finding: Finding) -> None:
 @transaction.atomic(savepoint=False)
 def count(finding: Finding) -> None:
     """Count a finding, and those that wait behind it, on the alert of its fingerprint."""
-    alert = locked(finding.project_id, cause_of(finding))
+    drill = Drill.objects.of(finding.project_id).filter(trace_id=finding.trace.trace_id).first()
+    alert = locked(finding.project_id, cause_of(finding, drill.pk if drill else None))
     if _is_counted(finding, alert):
         return
-    crowd = [finding, *take_waiting(finding)]
+    crowd = [finding] if drill else [finding, *take_waiting(finding)]
     raise_on(alert, [cause_of(each) for each in crowd])
     link(crowd, AlertFinding(fate=Fate.ALERT, alert=alert, occurrence=alert.number))
 
@@ -138,7 +144,7 @@ def locked(project_id: UUID, cause: Cause) -> Alert:
     alert = rows.first()
     if alert is not None:
         return alert
-    about = {"pattern": cause.pattern, "agent": cause.agent, "tool_name": cause.tool_name}
+    about = {"pattern": cause.pattern, "agent": cause.agent, "tool_name": cause.tool_name, "drill_id": cause.drill_id}
     new = Alert(project_id=project_id, fingerprint=cause.fingerprint, **about, **_first(cause), **_newest(cause))
     # Waits for a neighbour that is inserting the same one, and then leaves it alone.
     Alert.objects.bulk_create([new], ignore_conflicts=True)

@@ -14,6 +14,7 @@ from agentops.accounts.scoped import ProjectScopedQuerySet
 from agentops.audit.ref import Ref
 from traces.alerts.silences import covering
 from traces.detectors.models import SEVERITIES, Finding
+from traces.drills.models import Drill
 from traces.models import Trace
 
 RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
@@ -82,6 +83,10 @@ class AlertQuerySet(ProjectScopedQuerySet["Alert"]):
     def silenced(self) -> Self:
         return self.filter(Exists(covering()))
 
+    def real(self) -> Self:
+        """Those that no drill raised."""
+        return self.filter(drill=None)
+
     def heard(self) -> Self:
         """Those that no silence covers now."""
         return self.exclude(Exists(covering()))
@@ -119,6 +124,8 @@ class Alert(Occurrence):
     acknowledged_until = models.DateTimeField(null=True)  # then it is open again
     flapping_since = models.DateTimeField(null=True)  # it is resolved and fails again and again
     waits_since = models.DateTimeField(null=True)  # for the next digest, where nobody has to be told at once
+    # What a drill raised goes with it: kept without it, it would look like something that really failed.
+    drill = models.ForeignKey(Drill, models.CASCADE, null=True, related_name="alerts", db_index=False)
 
     silenced_until: datetime | None = None  # of rows that were read `with_silence`
 
@@ -156,6 +163,8 @@ class Alert(Occurrence):
             models.Index(fields=["acknowledged_until"], condition=Q(state="acknowledged"), name="alert_lapsing"),
             models.Index(fields=["flapping_since"], condition=Q(flapping_since__isnull=False), name="alert_flapping"),
             models.Index(fields=["project"], condition=Q(waits_since__isnull=False), name="alert_waiting"),
+            # drills.points: what a drill raised.
+            models.Index(fields=["drill"], condition=Q(drill__isnull=False), name="alert_of_drill"),
         ]
 
     def __str__(self) -> str:

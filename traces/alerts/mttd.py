@@ -65,9 +65,10 @@ _TIMES = ("onset_at", "received_at", "delivered_at")
 
 def _rows(rows: "QuerySet[Any]", since: datetime) -> "QuerySet[Any]":
     pattern = "pattern__in" if rows.model is Alert else "alert__pattern__in"
+    drill = "drill" if rows.model is Alert else "alert__drill"
     ended = Q(delivered_at__isnull=False) | Q(told_at__lte=Now() - CAP)
     return (
-        rows.filter(ended, received_at__gte=since, told_at__isnull=False, **{pattern: FAILURES})
+        rows.filter(ended, received_at__gte=since, told_at__isnull=False, **{pattern: FAILURES, drill: None})
         .exclude(verdict__in=[Verdict.FALSE_POSITIVE, Verdict.RETRACTED])
         .order_by(F("received_at").asc())
     )

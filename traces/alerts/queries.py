@@ -28,12 +28,13 @@ class AlertFilters:
     pattern: str = ""
     trace: str = ""  # an id of the wire, or the sender's own string
     unresolved: bool = False
+    drill: bool | None = None  # only those of drills, or only the others
 
 
 def open_count(request: HttpRequest) -> tuple[int, str, str] | None:
     """The number beside Alerts in the navigation: open ones that no silence covers. One query."""
     project = getattr(request, "project", None)
-    count = Alert.objects.of(project).open().heard().count() if project is not None else 0
+    count = Alert.objects.of(project).real().open().heard().count() if project is not None else 0
     return (count, "open", "bad") if count else None
 
 
@@ -46,6 +47,8 @@ def alerts(project: Project, filters: AlertFilters = AlertFilters()) -> AlertQue
         rows = rows.filter(state=filters.state)
     if filters.pattern:
         rows = rows.filter(pattern=filters.pattern)
+    if filters.drill is not None:
+        rows = rows.filter(drill__isnull=not filters.drill)
     if filters.trace:
         of_trace = AlertFinding.objects.filter(
             alert=OuterRef("pk"), finding__trace__trace_id=kept_as(project, trace_key(filters.trace)[0])
@@ -56,7 +59,7 @@ def alerts(project: Project, filters: AlertFilters = AlertFilters()) -> AlertQue
 
 def counts(project: Project) -> list[dict[str, Any]]:
     """Return how many alerts there are of each state, pattern and severity. One query."""
-    rows = Alert.objects.of(project).values("state", "pattern", "severity").annotate(n=Count("id"))
+    rows = Alert.objects.of(project).real().values("state", "pattern", "severity").annotate(n=Count("id"))
     return [dict(row) for row in rows]
 
 
@@ -72,7 +75,7 @@ def add_up(rows: Iterable[Mapping[str, Any]], by: str, **only: str) -> dict[str,
 def needing_a_person(project: Project, limit: int) -> list[Alert]:
     """Return what is neither resolved nor silenced: what nobody has first, the gravest, the newest. One query."""
     rank = Case(*(When(severity=severity, then=Value(rank)) for severity, rank in RANK.items()))
-    rows = with_people(Alert.objects.of(project).unresolved().heard()).annotate(rank=rank)
+    rows = with_people(Alert.objects.of(project).real().unresolved().heard()).annotate(rank=rank)
     return list(rows.order_by("-state", "-rank", "-received_at")[:limit])  # "open" comes after "acknowledged"
 
 
@@ -89,7 +92,7 @@ def per_hour(project: Project, since: datetime, hours: int) -> dict[str, tuple[l
     rows = (
         Finding.objects.of(project)
         .open()
-        .filter(detected_at__gte=since, backfill=False)
+        .filter(detected_at__gte=since, backfill=False, fate__alert__drill=None)
         .annotate(hour=Trunc("detected_at", "hour"))
         .values("pattern", "hour")
         .annotate(n=Count("id"), opened=Count("id", filter=is_open))

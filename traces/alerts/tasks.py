@@ -2,9 +2,10 @@
 
 from agentops.audit.verify import verify_newest
 from agentops.jobs.registry import every, handles
-from traces.alerts import calm, digest, system, told
+from traces.alerts import calm, digest, drills, system, told
 from traces.alerts.grouping import bring
 from traces.detectors.models import AlertJob, Finding
+from traces.drills.services import forget_old
 
 
 @handles(AlertJob.kind, atomic=True)
@@ -55,3 +56,13 @@ def settle_flapping() -> None:
 @every(seconds=10)
 def send_digests() -> None:
     digest.send_due()
+
+
+@every(seconds=10)
+def notice_missed_drills() -> None:
+    drills.notice_missed()
+
+
+@every(seconds=3600)
+def forget_old_drills() -> None:
+    forget_old()

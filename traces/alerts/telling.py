@@ -63,14 +63,15 @@ def tell(alert: Alert, news: News) -> None:
     A silence holds it back, and a quiet alert waits for the digest. The same news of one occurrence is told once. The
     caller has locked the alert. Costs one query beside those of the message.
     """
-    silence = Silence.objects.of_alert(alert).first()
+    is_drill = alert.drill_id is not None  # told at once whatever is silenced: it measures whether anybody would be
+    silence = None if is_drill else Silence.objects.of_alert(alert).first()
     if silence is not None:
         HeldBack.objects.create(
             project_id=alert.project_id, silence=silence, alert=alert, occurrence=alert.number, news=news.value
         )
         if news in ENDS:
             tell_followers(alert, "resolved", alert.resolved_at)
-    elif news in CAN_WAIT and digest.has_to_wait(alert):
+    elif not is_drill and news in CAN_WAIT and digest.has_to_wait(alert):
         Alert.objects.filter(pk=alert.pk, waits_since=None).update(waits_since=Now())
     else:
         _write(alert, news)
@@ -82,7 +83,7 @@ def _write(alert: Alert, news: News) -> None:
         key += f":{alert.lapses}"
     elif news is News.AFTER_SILENCE:
         key += f":{uuid7()}"
-    deliveries = notify(alert.project_id, message_of(alert, news), key=key)
+    deliveries = notify(alert.project_id, message_of(alert, news), key=key, drill=alert.drill_id is not None)
     note_told([alert], key, is_delivered=not deliveries)
 
 
@@ -111,7 +112,10 @@ def tell_followers(alert: Alert, phase: Phase, at: datetime | None) -> None:
     """Tell channels that keep a state of their own, such as an on-call service, how the alert stands now.
 
     A silence holds none of it back: it makes no noise, and an incident must not stay open behind it.
+    Of a drill they know nothing.
     """
+    if alert.drill_id is not None:
+        return
     message = Message(
         kind=f"alert.{phase}",
         id=f"alert:{alert.pk}",

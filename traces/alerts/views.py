@@ -1,6 +1,7 @@
 """The pages of this room: alerts, one alert and what people do with it, the time to detect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from agentops.accounts.scoped import get_scoped_or_404
 from agentops.notify import queries as notify_queries
 from agentops.web.keyset import CursorError, KeysetPage, keyset_page
 from agentops.web.pages import is_part_wanted, render_page
-from traces.alerts import evidence, mttd, plot, queries, services
+from traces.alerts import drills, evidence, mttd, plot, queries, services
 from traces.alerts.clock import ticks
 from traces.alerts.forms import HOLDS, SILENCES, AcknowledgeForm, ResolveForm, SilenceForm
 from traces.alerts.models import Alert, AlertState
@@ -41,7 +42,9 @@ def alert_list(request: ProjectRequest) -> HttpResponse:
     filters = AlertFilters(
         state=state if state in AlertState.values else "", pattern=pattern, unresolved=state == UNRESOLVED
     )
-    chosen = {"state": "" if state == UNRESOLVED else state, "pattern": pattern}
+    drill = request.GET.get("drill") == "1"
+    filters = replace(filters, drill=drill)
+    chosen = {"state": "" if state == UNRESOLVED else state, "pattern": pattern, "drill": "1" if drill else ""}
     context: dict[str, Any] = {
         "page": _page(request, filters),
         "state": state,
@@ -164,22 +167,30 @@ def _refuse(request: ProjectRequest, alert: Alert, why: str) -> HttpResponse:
 
 @require_GET
 def mttd_page(request: ProjectRequest) -> HttpResponse:
-    """Show the time to detect, pattern by pattern. Two queries."""
+    """Show the time to detect, pattern by pattern: what failed, and what was drilled. Four queries."""
     window = request.GET.get("window", "")
     window = window if window in WINDOWS else "7d"
-    found = mttd.points(request.project, timezone.now() - WINDOWS[window])
-    rows = []
-    for pattern, points in mttd.by_pattern(found).items():
-        figures = mttd.figures(points)
-        rows.append({"pattern": pattern, "figures": figures, "plot": plot.strip_plot_svg(points, figures)})
+    since = timezone.now() - WINDOWS[window]
+    found, drilled = mttd.points(request.project, since), drills.points(request.project, since)
     context = {
         "window": window,
         "windows": list(WINDOWS),
         "all": mttd.figures(found),
-        "rows": rows,
+        "rows": _mttd_rows(found),
+        "drills": mttd.figures(drilled),
+        "drill_rows": _mttd_rows(drilled),
         "axis": plot.axis_svg(),
         "missed": [point for point in found if point.is_missed][-1:],
         "objective": mttd.OBJECTIVE_WORDS,
         "cap": mttd.CAP_WORDS,
     }
     return render_page(request, "alerts/mttd.html", context)
+
+
+def _mttd_rows(found: Sequence[mttd.Point]) -> list[dict[str, Any]]:
+    """Return what the page shows of each pattern."""
+    rows = []
+    for pattern, points in mttd.by_pattern(found).items():
+        figures = mttd.figures(points)
+        rows.append({"pattern": pattern, "figures": figures, "plot": plot.strip_plot_svg(points, figures)})
+    return rows

@@ -1,5 +1,6 @@
 """The API of findings, alerts and the time to detect."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -16,7 +17,7 @@ from rest_framework.response import Response
 from agentops.accounts.idempotency import PARAMETER, idempotent
 from agentops.accounts.project_view import CONTEXT, PAGING, ProjectView
 from agentops.accounts.scoped import get_scoped_or_404
-from traces.alerts import mttd, queries, services
+from traces.alerts import drills, mttd, queries, services
 from traces.alerts.models import Alert, AlertState, Verdict
 from traces.detectors.models import Finding
 
@@ -47,6 +48,9 @@ class AlertQuery(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=AlertState.values, required=False, default="")
     pattern = serializers.CharField(required=False, default="", max_length=200)
     trace = serializers.CharField(required=False, default="", max_length=200)
+    drill = serializers.BooleanField(
+        required=False, default=None, allow_null=True, help_text="only those of drills, or only the others"
+    )
 
 
 class AlertOut(serializers.ModelSerializer[Alert]):
@@ -56,6 +60,7 @@ class AlertOut(serializers.ModelSerializer[Alert]):
     acknowledged_by = serializers.CharField(allow_null=True)
     resolved_by = serializers.CharField(allow_null=True)
     silenced_until = serializers.DateTimeField(allow_null=True, help_text="null where no silence covers it now")
+    drill = serializers.SerializerMethodField(help_text="raised by a drill: nothing failed, no person was told")
     url = serializers.SerializerMethodField()
 
     class Meta:
@@ -65,8 +70,11 @@ class AlertOut(serializers.ModelSerializer[Alert]):
             "first_trace_id", "findings", "retracted", "occurrence", "onset_at", "received_at", "detected_at",
             "alerted_at", "first_attempt_at", "delivered_at", "acknowledged_at", "acknowledged_by",
             "acknowledged_until", "resolved_at", "resolved_by", "verdict", "note", "silenced_until", "flapping_since",
-            "url",
+            "drill", "url",
         ]  # fmt: skip
+
+    def get_drill(self, alert: Alert) -> bool:
+        return alert.drill_id is not None
 
     def get_url(self, alert: Alert) -> str:
         return str(self.context["base_url"] + alert.get_absolute_url())
@@ -101,6 +109,12 @@ class PatternFiguresOut(FiguresOut):
     pattern = serializers.CharField()
 
 
+class DrillFiguresOut(serializers.Serializer[Any]):
+    onset = serializers.CharField(help_text="who says when it began: drill, registered before the first step was sent")
+    all = FiguresOut()
+    patterns = PatternFiguresOut(many=True)
+
+
 class MttdOut(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
@@ -109,6 +123,9 @@ class MttdOut(serializers.Serializer[Any]):
     cap_s = serializers.FloatField()
     all = FiguresOut()
     patterns = PatternFiguresOut(many=True)
+    drills = DrillFiguresOut(
+        help_text="failures injected on purpose, of this project and by the clock; in no figure above"
+    )
 
 
 class MttdQuery(serializers.Serializer[Any]):
@@ -194,14 +211,19 @@ class AlertResolve(OneAlert):
 class Mttd(ProjectView):
     @extend_schema(parameters=[MttdQuery], responses=MttdOut)
     def get(self, request: Request) -> Response:
-        """Return the time from a failure's onset to a person who knows, for each pattern. Two queries."""
+        """Return the time from a failure's onset to a person who knows, by pattern; drills apart. Four queries."""
         until = timezone.now()
         since = self.query(MttdQuery)["since"] or until - WEEK
         found = mttd.points(self.project, since)
-        patterns = [
-            {"pattern": pattern, **FiguresOut(mttd.figures(some)).data}
-            for pattern, some in mttd.by_pattern(found).items()
-        ]
+        drilled = drills.points(self.project, since)
         about = {"since": since, "until": until, "onset": "detector"}
         limits = {"objective_s": mttd.OBJECTIVE.total_seconds(), "cap_s": mttd.CAP.total_seconds()}
-        return Response({**about, **limits, "all": FiguresOut(mttd.figures(found)).data, "patterns": patterns})
+        apart = {"onset": "drill", **_figures(drilled)}
+        return Response({**about, **limits, **_figures(found), "drills": apart})
+
+
+def _figures(found: Sequence[mttd.Point]) -> dict[str, Any]:
+    patterns = [
+        {"pattern": pattern, **FiguresOut(mttd.figures(some)).data} for pattern, some in mttd.by_pattern(found).items()
+    ]
+    return {"all": FiguresOut(mttd.figures(found)).data, "patterns": patterns}

@@ -63,7 +63,7 @@ def silence_one(project: Project, by: User, hours: int = 1, **about: str) -> Sil
     return silence_all(project, by=by, about=about, lasting=timedelta(hours=hours), reason="It is known.")
 
 
-def looping(trace: str = "loop-1", calls: int = 4, agent: str = "support-desk", **fields: Any) -> list[dict[str, Any]]:
+def looping(trace: str = "loop-1", calls: int = 6, agent: str = "support-desk", **fields: Any) -> list[dict[str, Any]]:
     """Return the steps of a run that asks the same again and again."""
     start = datetime.now(UTC) - timedelta(seconds=calls)
     return [

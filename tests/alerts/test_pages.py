@@ -78,7 +78,7 @@ def test_an_alert_tells_what_happened_and_what_to_do(client: Client, member: Mem
         "and 4 more, up to",
         "same arguments as step 1, same answer",
         "How <code>tool_loop</code> decides",
-        "<code>min_repeats = 3</code>",
+        "<code>min_repeats = 5</code>",
         "on call",
         "It has not happened before.",
     ):
@@ -157,11 +157,11 @@ def test_a_trace_shows_its_findings_and_brackets_their_steps(client: Client, mem
     content = page(client, "/traces/t")
     finding = Finding.objects.get()
     assert "1 finding" in content
-    assert "steps 3–6: " in content
+    assert "steps 3–8: " in content
     assert f"#step-{finding.onset_number - 1}" in content
     before, inside = content.split('<section class="loop"')
     inside, after = inside.split("</section>", 1)
-    assert (before.count('class="step"'), inside.count('class="step"'), after.count('class="step"')) == (2, 4, 0)
+    assert (before.count('class="step"'), inside.count('class="step"'), after.count('class="step"')) == (2, 6, 0)
     assert f"/alerts/{Alert.objects.get().pk}" in inside
     assert "data-open" in inside
 

@@ -29,4 +29,4 @@ def test_findings_go_with_their_trace_and_the_alert_stays(settings: Any) -> None
         assert not model.objects.exists(), model
     (alert,) = alerts(project)
     assert (alert.findings, alert.last_trace, alert.first_trace) == (1, None, None)
-    assert Alert.objects.get().title == "support-desk: search_database gave the same answer 4 times in a row"
+    assert Alert.objects.get().title == "support-desk: search_database gave the same answer 6 times in a row"

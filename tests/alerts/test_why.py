@@ -39,7 +39,7 @@ def test_an_alert_says_why_it_is_there_and_what_became_of_its_messages(client: C
     assert f'href="/alerts/{alert.pk}/why"' in page(client, f"/alerts/{alert.pk}")
     content = page(client, f"/alerts/{alert.pk}/why")
     for words in (
-        "min_repeats = 3",
+        "min_repeats = 5",
         "ToolLoop, repeated_call",
         "none covers it now",
         "on call",

@@ -18,7 +18,7 @@ from tests.receivers import Receiver
 pytestmark = pytest.mark.crash
 
 LOOPS = 15  # `make crash` has 20 rounds: 300
-CALLS = 4
+CALLS = 6
 JOBS_LEFT = """
 SELECT 1 FROM traces_detectjob UNION ALL SELECT 1 FROM detectors_alertjob
 UNION ALL SELECT 1 FROM notify_delivery d JOIN notify_channel c ON c.id = d.channel_id

@@ -45,42 +45,42 @@ def found(project: Project) -> set[tuple[Any, ...]]:
 
 
 def test_a_loop_becomes_one_finding_with_its_times(project: Project) -> None:
-    send(project, *looping(3))
+    send(project, *looping(5))
     detect(project)
     finding = Finding.objects.get()
     assert (finding.pattern, finding.kind, finding.onset_number, finding.last_number) == (
         "tool_loop",
         "repeated_call",
         1,
-        3,
+        5,
     )
-    assert len(finding.evidence) == 3
+    assert len(finding.evidence) == 5
     assert finding.onset_at.isoformat() == "2026-03-16T12:00:00+00:00"
     assert finding.onset_at < finding.received_at <= finding.detected_at
     assert AlertJob.objects.get().finding == finding
 
 
 def test_a_loop_that_goes_on_grows_its_finding(project: Project) -> None:
-    for end in (2, 3, 5):
+    for end in (3, 5, 7):
         send(project, *looping(end))
         detect(project)
-    assert found(project) == {("t-1", "repeated_call", 1, 5, "search_database gave the same answer 5 times in a row.")}
+    assert found(project) == {("t-1", "repeated_call", 1, 7, "search_database gave the same answer 7 times in a row.")}
 
 
 def test_only_new_steps_are_read(project: Project, django_assert_num_queries: Any) -> None:
-    send(project, *looping(3))
+    send(project, *looping(5))
     detect(project)
-    send(project, step(4, tool_output="else"))
+    send(project, step(6, tool_output="else"))
     trace = Trace.objects.get()
     with django_assert_num_queries(5):
         detect_trace(trace)
-    assert DetectorState.objects.get().arrivals == 4
+    assert DetectorState.objects.get().arrivals == 6
     with django_assert_num_queries(4):
         detect_trace(trace)
 
 
 def test_a_late_step_that_breaks_the_loop_retracts_the_finding(project: Project) -> None:
-    send(project, *(looping(6)[i] for i in (0, 2, 4)))
+    send(project, *(looping(9)[i] for i in (0, 2, 4, 6, 8)))
     detect(project)
     assert len(found(project)) == 1
     send(project, *(step(i, tool_output=f"news {i}") for i in (2, 4)))
@@ -90,18 +90,18 @@ def test_a_late_step_that_breaks_the_loop_retracts_the_finding(project: Project)
 
 
 def test_a_result_that_is_filled_in_later_is_looked_at_again(project: Project) -> None:
-    send(project, *(step(i, tool_input={"q": "x"}) for i in (1, 2, 3)))
+    send(project, *(step(i, tool_input={"q": "x"}) for i in range(1, 6)))
     detect(project)
     assert len(found(project)) == 1
-    send(project, *(step(i, tool_input={"q": "x"}, tool_output=f"page {i}") for i in (1, 2, 3)))
+    send(project, *(step(i, tool_input={"q": "x"}, tool_output=f"page {i}") for i in range(1, 6)))
     detect(project)
     assert found(project) == set()
 
 
 def test_thresholds_of_a_project_replay_its_open_traces(project: Project) -> None:
-    send(project, *looping(3))
+    send(project, *looping(5))
     detect(project)
-    settings = DetectorSettings.objects.create(project=project, detector="ToolLoop", thresholds={"min_repeats": 4})
+    settings = DetectorSettings.objects.create(project=project, detector="ToolLoop", thresholds={"min_repeats": 6})
     detect(project)
     assert found(project) == set()
     settings.delete()
@@ -119,11 +119,11 @@ def test_the_tools_that_were_offered_give_their_risk_to_later_batches_too(projec
     detect(project)
     send(project, step(2, tool_input={"q": "x"}, tool_output="done"))
     detect(project)
-    assert {kind for _, kind, *_ in found(project)} == {"repeated_call", "ungated", "unfounded"}
+    assert {kind for _, kind, *_ in found(project)} == {"repeated_change", "ungated", "unfounded"}
 
 
 def test_backfill_is_marked_on_its_findings(project: Project) -> None:
-    send(project, *looping(3), backfill=True)
+    send(project, *looping(5), backfill=True)
     detect(project)
     assert Finding.objects.get().backfill is True
 

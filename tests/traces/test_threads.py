@@ -164,15 +164,15 @@ def test_a_session_goes_on_in_a_new_thread_days_later(exporter: Exporter) -> Non
 
 
 def test_a_loop_over_several_traces_is_found(exporter: Exporter, api: Api) -> None:
-    for number in range(1, 6):
-        exporter.send(turn(number, 5))
+    for number in range(1, 7):
+        exporter.send(turn(number, 6))
         detect_trace(exporter.trace())
     finding = Finding.objects.get()
-    assert (finding.pattern, finding.tool_name, len(finding.evidence)) == ("tool_loop", "pay", 4)
-    for number in (1, 4):
+    assert (finding.pattern, finding.tool_name, len(finding.evidence)) == ("tool_loop", "pay", 5)
+    for number in (1, 5):
         found = api.get("findings", trace=f"{number:032x}").json()["results"]
         assert [one["trace_id"] for one in found] == [f"{1:032x}"]
-    assert api.get("traces", pattern="tool_loop").json()["results"][0]["steps"] == 9
+    assert api.get("traces", pattern="tool_loop").json()["results"][0]["steps"] == 11
 
 
 def test_every_id_leads_to_the_run_on_pages_and_in_the_api(exporter: Exporter, api: Api, member: Membership) -> None:

@@ -8,6 +8,8 @@ Every arrow below may be lost without loss of work: the job row was committed wi
     delivered   → clock     a message arrived; stop the clock of its alert
     quarantined → alert     a job failed for good; say so
     channel_failing, channel_recovered → alert   as named
+    stopped     → deny      a run was stopped; nothing of it gets through the gate any more
+    stopped     → cancel    a run was stopped; where it is one of ours, it ends and is undone
 """
 
 from datetime import datetime
@@ -27,6 +29,7 @@ class Pipeline(AppConfig):
         from agentops.jobs import registry, signals
         from agentops.notify.signals import channel_failing, channel_recovered, delivered
         from approvals.signals import decided
+        from traces.containment.signals import stopped
         from traces.detectors.signals import found
         from traces.signals import stored
 
@@ -38,6 +41,8 @@ class Pipeline(AppConfig):
         signals.quarantined.connect(report_quarantine)
         channel_failing.connect(look_at_channels)
         channel_recovered.connect(look_at_channels)
+        stopped.connect(deny_what_was_stopped)
+        stopped.connect(cancel_what_was_stopped)
 
 
 def wake_detection(job_ids: list[UUID], **_: Any) -> None:
@@ -75,3 +80,15 @@ def look_at_channels(**_: Any) -> None:
     from traces.alerts.system import notice_channels
 
     notice_channels()
+
+
+def deny_what_was_stopped(**_: Any) -> None:
+    from approvals import stopping
+
+    stopping.deny_what_was_stopped()
+
+
+def cancel_what_was_stopped(**_: Any) -> None:
+    from agentops.runtime.tasks import stop_contained_runs
+
+    stop_contained_runs()

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "traces",
     "traces.threads.apps.ThreadsConfig",
     "traces.search.apps.SearchConfig",
+    "traces.containment.apps.ContainmentConfig",
     "traces.detectors.apps.DetectorsConfig",
     "traces.drills.apps.DrillsConfig",
     "traces.alerts.apps.AlertsConfig",

@@ -127,6 +127,10 @@ class ApprovalClaim(GateView):
             granted = services.claim(approval, key=f"{caller_of(self.asked)} {key}")
         except services.ClaimedError as error:
             return problem(409, detail=str(error), claimed_at=error.claimed_at)
+        except services.StoppedError:
+            services.deny_stopped(approval)
+            ended = self.approval(approval_id)
+            return problem(409, detail=services.how_it_ended(ended), approval_status=ended.status)
         except services.NotApprovedError as error:
             return problem(409, detail=str(error), approval_status=error.approval.status)
         except services.StaleError as error:

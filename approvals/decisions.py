@@ -135,6 +135,7 @@ def how_it_ended(approval: Approval) -> str:
     ends = {
         Status.EXPIRED: f"It expired at {at} UTC.",
         Status.CANCELLED: f"It was cancelled at {at} UTC.",
+        Status.DENIED: f"It was denied at {at} UTC: {approval.comment}.",
         Status.SUPERSEDED: f"At {at} UTC the policy or the tool had changed, so it has to be asked for again.",
     }
     return ends.get(Status(approval.status), f"{who} {approval.status} this at {at} UTC.")
@@ -177,7 +178,7 @@ def _record(approval: Approval, what: str, by: Membership, detail: dict[str, Any
 
 @transaction.atomic
 def end(approval: Approval, status: Status, *, comment: str = "") -> bool:
-    """End an approval without a person: expired, cancelled or superseded. False when somebody was quicker."""
+    """End an approval without a person: expired, cancelled, superseded, denied. False when somebody was quicker."""
     rows = Approval.objects.unused() if status != Status.EXPIRED else Approval.objects.overdue()
     changed = rows.filter(pk=approval.pk).update(
         status=status, decided_at=Now(), decided_by=None, comment=comment, execute_by=None

@@ -16,6 +16,7 @@ from approvals.decisions import end, how_it_ended
 from approvals.digest import digest_of
 from approvals.models import Action, ActionStatus, Approval, Status
 from approvals.news import announce, database_now
+from traces.containment.queries import is_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,10 @@ class NotApprovedError(Exception):
     def __init__(self, approval: Approval) -> None:
         super().__init__("It is not decided yet." if approval.status == Status.PENDING else how_it_ended(approval))
         self.approval = approval
+
+
+class StoppedError(NotApprovedError):
+    """Its run was stopped: it may do nothing more."""
 
 
 class StaleError(Exception):
@@ -60,7 +65,7 @@ def consume(approval_id: UUID, *, definition_hash: str) -> Granted:
     """Let the built-in agent execute, in the caller's transaction, which holds the row until it ends.
 
     A repetition after a crash is granted again; that nothing happens twice is then the business of its effect class.
-    Raises NotApprovedError, or StaleError, after which the caller rolls back and calls supersede().
+    Raises NotApprovedError; StoppedError; or StaleError, after which the caller rolls back and calls supersede().
     """
     approval = _locked(approval_id)
     action = approval.action
@@ -75,7 +80,8 @@ def consume(approval_id: UUID, *, definition_hash: str) -> Granted:
 def claim(approval: Approval, *, key: str) -> Granted:
     """Let an agent elsewhere execute, once; the same key within ten minutes gets the same answer.
 
-    Raises ClaimedError, NotApprovedError or StaleError, after which the caller calls supersede().
+    Raises ClaimedError or NotApprovedError; StoppedError, after which the caller calls deny_stopped(); StaleError,
+    after which they call supersede().
     """
     return _claim(_locked(approval.pk), key)
 
@@ -105,9 +111,11 @@ def _locked(approval_id: UUID) -> Approval:
 def _require_usable(approval: Approval, definition_hash: str) -> None:
     if approval.status != Status.APPROVED or approval.used_at is not None:
         raise NotApprovedError(approval)
+    action = approval.action
+    if action.trace_id and is_stopped(action.project_id, action.trace_id, lock=True):
+        raise StoppedError(approval)
     if Approval.objects.overdue().filter(pk=approval.pk).exists():
         raise StaleError("It was approved, and not used in time.")
-    action = approval.action
     if digest_of(action, approval) != approval.digest:
         raise StaleError("What is stored is not what was approved.")
     if action.definition_hash != definition_hash:

@@ -38,7 +38,7 @@ class Status(models.TextChoices):
 
     PENDING = "pending"
     APPROVED = "approved"
-    DENIED = "denied"  # at once, by policy
+    DENIED = "denied"  # at once, by policy; later only because the run was stopped
     REJECTED = "rejected"
     ANSWERED = "answered"
     EXPIRED = "expired"
@@ -140,6 +140,8 @@ class Action(models.Model):
             models.Index(fields=["result_due_at"], condition=Q(status="claimed"), name="action_result_due"),
             # The actions of a run.
             models.Index(fields=["run_id"], condition=~Q(run_id=None), name="action_by_run"),
+            # stopping.deny_what_was_stopped.
+            models.Index(fields=["project", "trace_id"], condition=~Q(trace_id=None), name="action_by_trace"),
             # The last approved action of the same tool, for the comparison.
             models.Index(fields=["project", "tool_name", "-id"], name="action_by_tool"),
         ]

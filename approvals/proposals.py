@@ -14,8 +14,7 @@ from approvals import eligible, facts, policies
 from approvals.digest import ArgumentsError, canonical, check_readable, digest_of
 from approvals.models import Action, Approval, Mode, Policy, Status, Tier, approval_of_call
 from approvals.news import announce, database_now
-from traces.models import Trace
-from traces.threads.models import kept_as
+from approvals.stopping import denial_of
 
 SHORTEST_TO_DECIDE_S = 1
 LONGEST_TO_DECIDE_S = 7 * 24 * 3_600
@@ -135,18 +134,13 @@ def _decide_by_policy(approval: Approval) -> None:
 
 def _denial(approval: Approval) -> str:
     action = approval.action
-    if action.trace_id and _is_stopped(action.project_id, action.trace_id):
-        return "stopped: this trace was stopped, and its agent may do nothing more"
+    if action.trace_id and (stopped := denial_of(action.project_id, action.trace_id)):
+        return stopped
     if approval.tier == Tier.HIGH and approval.mode == Mode.DENY:
         return f"the policy {approval.policy_name} denies it always"
     if approval.tier == Tier.HIGH and not eligible.deciders(approval):
         return "nobody in this project may approve it"
     return ""
-
-
-def _is_stopped(project_id: UUID, trace_id: UUID) -> bool:
-    rows = Trace.objects.of(project_id).filter(trace_id=kept_as(project_id, trace_id))
-    return rows.filter(stopped_at__isnull=False).exists()
 
 
 def _tell(approval: Approval) -> None:

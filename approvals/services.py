@@ -17,6 +17,7 @@ from approvals.executions import (
     NotApprovedError,
     OutcomeError,
     StaleError,
+    StoppedError,
     cancel,
     cancel_of_run,
     claim,
@@ -26,6 +27,7 @@ from approvals.executions import (
 )
 from approvals.policies import PolicyError, delete_policy, save_policy
 from approvals.proposals import Proposal, ProposalError, ToolFacts, ask
+from approvals.stopping import deny_stopped
 
 __all__ = [
     "AlreadyDecidedError",
@@ -41,6 +43,7 @@ __all__ = [
     "ProposalError",
     "StaleDigestError",
     "StaleError",
+    "StoppedError",
     "ToolFacts",
     "ask",
     "cancel",
@@ -51,6 +54,7 @@ __all__ = [
     "decide",
     "deciders",
     "delete_policy",
+    "deny_stopped",
     "end",
     "how_it_ended",
     "refuse_if_over",

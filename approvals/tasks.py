@@ -5,6 +5,7 @@ from approvals import callbacks
 from approvals.decisions import end
 from approvals.executions import AT_ONCE, note_missing_results
 from approvals.models import Approval, CallbackJob, Status
+from approvals.stopping import deny_what_was_stopped
 
 
 @handles(CallbackJob.kind, atomic=False)
@@ -16,6 +17,11 @@ def call_back(job: CallbackJob) -> None:
 def expire() -> None:
     for approval in Approval.objects.overdue().whole()[:AT_ONCE]:
         end(approval, Status.EXPIRED)
+
+
+@every(seconds=1)
+def deny_stopped() -> None:
+    deny_what_was_stopped()
 
 
 @every(seconds=5)

@@ -137,6 +137,16 @@ class Trace(CostSums):
         return self.name or self.preview or self.external_trace_id or self.id_hex
 
     @property
+    def is_over(self) -> bool:
+        """Say whether its sender said that it ended; one that was closed by silence may go on."""
+        return self.status != TraceStatus.RUNNING and (self.closes_at is None or self.root_ended_at is not None)
+
+    @property
+    def may_be_stopped(self) -> bool:
+        """Say whether there is a run to stop: live, not over, not stopped before."""
+        return not (self.backfill or self.is_over or self.stopped_at)
+
+    @property
     def duration_s(self) -> float | None:
         if self.started_at is None or self.ended_at is None:
             return None

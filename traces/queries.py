@@ -73,7 +73,7 @@ def trace_or_404(project: Project, address: str) -> Trace:
 
     What was one call of a thread leads to the trace that keeps it.
     """
-    rows = with_parts(Trace.objects.of(project).select_related("session"))
+    rows = with_parts(Trace.objects.of(project).select_related("session", "stop__by"))
     try:
         return rows.get(trace_id=kept_as(project, trace_key(address)[0]))
     except Trace.DoesNotExist:

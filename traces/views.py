@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from agentops.accounts.policy import may
 from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, KeysetPage, keyset_page
@@ -122,6 +123,7 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
     ranges = evidence.ranges(trace, found)
     context = {
         "trace": trace,
+        "may_stop": may(request.membership, "stop") and trace.may_be_stopped,
         "chosen": chosen,
         "findings": len(found),
         "ranges": ranges,

@@ -20,12 +20,14 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "view": _EVERYONE,
     "acknowledge": _STAFF,
     "run": _STAFF,
+    "stop": _STAFF,
     # An admin is no approver: who writes the rules does not also decide under them.
     "decide": frozenset({Role.APPROVER}),
     "manage_members": _ADMIN,
     "manage_keys": _ADMIN,
     "manage_policies": _ADMIN,
     "manage_channels": _ADMIN,
+    "manage_containment": _ADMIN,
     "manage_redaction": _ADMIN,
     "view_audit": _ADMIN,
 }

@@ -15,6 +15,7 @@ from agentops.runtime.fence import Hold
 from agentops.runtime.models import Compensation, Run
 from agentops.runtime.parts import Parts, Pause
 from agentops.runtime.states import NOT_STARTED, CallStatus, RunStatus, UndoStatus
+from traces.containment.queries import why_stopped
 from traces.models import Trace
 
 
@@ -106,9 +107,14 @@ def stop_of(run: Run) -> tuple[RunStatus, str] | None:
     if run.cancel_requested_at is not None:
         return RunStatus.CANCELLED, run.cancel_reason or "Cancelled."
     if Trace.objects.of(run.project_id).filter(trace_id=run.trace_id, stopped_at__isnull=False).exists():
-        return RunStatus.CANCELLED, "Stopped by containment."
+        return RunStatus.CANCELLED, stopped_because(run)
     used_up = exceeded(run.budget, run.spent(worked_s(run, now(run))))
     return (RunStatus.FAILED, used_up) if used_up else None
+
+
+def stopped_because(run: Run) -> str:
+    """Say why a run ends whose trace was stopped. One query."""
+    return f"Stopped: {why_stopped(run.project_id, run.trace_id)}."
 
 
 def worked_s(run: Run, at: datetime) -> float:

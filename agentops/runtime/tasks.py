@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef
 
 from agentops.jobs.registry import every, handles
 from agentops.jobs.wake import wake
-from agentops.runtime import catalog, engine, quarantine
+from agentops.runtime import catalog, endings, engine, quarantine
 from agentops.runtime.models import Run, RunJob
 from agentops.runtime.services import cancel_run
 from approvals.models import ResumeJob
@@ -35,7 +35,7 @@ def stop_contained_runs() -> None:
     """Cancel runs whose trace was stopped: those that work would see it by themselves, those that wait would not."""
     stopped = Trace.objects.filter(project=OuterRef("project"), trace_id=OuterRef("trace_id"), stopped_at__isnull=False)
     for each in Run.objects.unended().filter(Exists(stopped), cancel_requested_at=None)[:AT_ONCE]:
-        cancel_run(each, by=None, reason="Stopped by containment.")
+        cancel_run(each, by=None, reason=endings.stopped_because(each))
 
 
 @every(seconds=5)

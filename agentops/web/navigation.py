@@ -47,6 +47,7 @@ ITEMS = (
     Item("Measure", "Detectors", "detectors:list", "radar"),
     Item("Set up", "Ingest", "traces:ingest", "link", also=("start",)),
     Item("Set up", "Policies", "approvals:policies", "shield-check"),
+    Item("Set up", "Containment", "containment", "circle-stop", roles=ADMIN),
     Item("Set up", "Channels", "notify:channels", "webhook"),
     Item("Set up", "Redaction", "redaction:rules", "lock", roles=ADMIN),
     Item("Set up", "Members and keys", "accounts:members", "users", roles=ADMIN, also=("accounts:keys",)),

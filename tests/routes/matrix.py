@@ -152,6 +152,10 @@ MATRIX: dict[str, Route] = {
     "/start": page(),
     "/stream": page(),
     "/settings/audit": page("view_audit"),
+    "/traces/<trace:trace_id>/stop": page(
+        "stop", ok={"GET": 200, "POST": 302}, objects=a_trace, data={"reason": "It goes wrong."}
+    ),
+    "/settings/containment": page("manage_containment", ok={"GET": 200, "POST": 302}, data={"tool_loop": "high"}),
     "/components": page(),
     "/theme": page(ok={"POST": 302}, data={"theme": "dark"}),
     "/api/schema": api(ANY),

@@ -186,7 +186,7 @@ def test_a_run_whose_trace_was_stopped_is_cancelled_and_undone(desk: Desk) -> No
     Trace.objects.filter(trace_id=run.trace_id).update(stopped_at="2026-01-01T00:00Z")
     stop_contained_runs()
     run = desk.advance(run)
-    assert (run.status, run.reason) == ("cancelled", "Stopped by containment.")
+    assert (run.status, run.reason) == ("cancelled", "Stopped: this run was stopped.")
     assert desk.undoing(run)[0].status == "done"
 
 

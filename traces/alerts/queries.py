@@ -112,6 +112,11 @@ def with_people(rows: AlertQuerySet) -> AlertQuerySet:
     return rows.with_silence().select_related("first_trace", "last_trace", "acknowledged_by", "resolved_by")
 
 
+def with_stop(rows: AlertQuerySet) -> AlertQuerySet:
+    """Add what the page of one alert shows beside: why its last run was stopped."""
+    return with_people(rows).select_related("last_trace__stop__by")
+
+
 def findings(project: Project, trace: str = "") -> QuerySet[Finding]:
     """Return the findings of a project, or of one of its traces, for a keyset page. One query."""
     rows = Finding.objects.of(project).select_related("trace")

@@ -84,7 +84,7 @@ def alert_detail(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
 
 
 def _alert(request: ProjectRequest, alert_id: UUID) -> Alert:
-    return get_scoped_or_404(queries.with_people(Alert.objects.all()), request.project, pk=alert_id)
+    return get_scoped_or_404(queries.with_stop(Alert.objects.all()), request.project, pk=alert_id)
 
 
 def _evidence(alert: Alert) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from traces.detectors import stored
 from traces.detectors.base import Detector, Moment, Step
+from traces.detectors.containing import contain
 from traces.detectors.findings import write_findings
 from traces.detectors.models import AlertJob
 from traces.detectors.registry import all_detectors, fingerprint
@@ -31,8 +32,9 @@ def detect_trace(trace: Trace) -> timedelta | None:
     """Fold what is new in a trace, and return when to look again if nothing more comes; None for never.
 
     Runs inside the caller's transaction: five statements, one more for a run with calls of high risk, a row for each
-    new step, and three statements for a detector with hits. Steps that come late, and a detector whose code or
-    thresholds are not those of its saved state, are folded anew from the first step.
+    new step, and three statements for a detector with hits; then one that asks what stops a run, and two more where
+    something may. Steps that come late, and a detector whose code or thresholds are not those of its saved state, are
+    folded anew from the first step.
     """
     saved = stored.saved_of(trace)
     plan = _plan(saved)
@@ -98,6 +100,7 @@ def _fold(
     jobs = AlertJob.objects.touch(AlertJob(finding_id=finding) for finding in changed)
     if jobs:
         transaction.on_commit(lambda: found.send(AlertJob, job_ids=jobs), robust=True)
+    contain(trace, changed)
 
 
 def _read(trace: Trace, saved: Saved, detectors: list[Detector], rows: Iterable[StoredStep]) -> Iterator[Step]:

@@ -77,7 +77,7 @@ class ToolLoop(Detector):
         repeated after something else was learnt, and says the same; polling that is meant to wait is told from a
         loop only by its changing results.
     Source: MAST failure mode 1.3 "step repetition", Cemri et al. 2025, arXiv:2503.13657; the counts were chosen on
-        recorded runs, see `evaluate`: three equal lookups in a row are common in runs that end well, five are not.
+        recorded runs, see `evaluate`: three equal lookups in a row are in over 1 % of the runs that end well.
     """
 
     version = 2

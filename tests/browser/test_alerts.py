@@ -66,7 +66,7 @@ def test_an_alert_appears_by_itself_and_is_taken_on_and_resolved(visit: Visit, i
     expect(page.get_by_role("heading", level=1)).to_contain_text(agent)
     expect(page.locator(".meta")).to_contain_text("open, nobody has it")
     page.keyboard.press("a")
-    expect(page.locator(".meta")).to_contain_text("has it since")
+    expect(page.locator(".meta")).to_contain_text("has it until")
     page.get_by_label("False alarm").check()
     page.get_by_placeholder("What was it").fill("It was a test.")
     page.get_by_role("button", name=re.compile("^Resolve")).click()
@@ -80,7 +80,7 @@ def test_the_clock_of_an_open_alert_goes_on_when_somebody_else_takes_it(visit: V
     watch(visit, path)
     expect(visit.page.locator(".tick[data-waits]")).to_contain_text("waiting")
     call(instance, f"{path.removeprefix('/')}/acknowledge", {})
-    expect(visit.page.locator(".meta")).to_contain_text("has it since", timeout=10_000)
+    expect(visit.page.locator(".meta")).to_contain_text("has it until", timeout=10_000)
 
 
 def test_a_finding_leads_from_the_strip_to_its_steps(visit: Visit, instance: Instance) -> None:
@@ -88,7 +88,7 @@ def test_a_finding_leads_from_the_strip_to_its_steps(visit: Visit, instance: Ins
     visit.sign_in()
     visit.goto("/traces/with%20a%20strip")
     visit.expect_accessible()
-    visit.page.locator(".findings .pill").click()
+    visit.page.locator(".findings a.pill").click()
     expect(visit.page.locator("#detail")).to_contain_text("search_database")
     expect(visit.page.locator(".loop .step").first).to_have_attribute("aria-current", "true")
     visit.page.locator(".loop > header a").click()

@@ -85,7 +85,7 @@ def test_a_run_of_the_built_in_agent_that_loops_is_stopped_and_what_it_did_is_un
 ) -> None:
     let_stop(desk.project, tool_loop="low")
     desk.allow("charge")
-    looks = [[["look_up", {"order": 1}]]] * 4
+    looks = [[["look_up", {"order": 1}]]] * 6
     run = desk.advance(desk.start([["charge", {"order": 1}]], *looks, [["issue_refund", {"order": 1}]]))
     assert run.status == "waiting_approval"
     with django_capture_on_commit_callbacks(execute=True):

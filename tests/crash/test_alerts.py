@@ -20,7 +20,8 @@ pytestmark = pytest.mark.crash
 LOOPS = 15  # `make crash` has 20 rounds: 300
 CALLS = 6
 JOBS_LEFT = """
-SELECT 1 FROM traces_detectjob UNION ALL SELECT 1 FROM detectors_alertjob
+SELECT 1 FROM traces_detectjob WHERE due_at <= now() AND quarantined_at IS NULL
+UNION ALL SELECT 1 FROM detectors_alertjob
 UNION ALL SELECT 1 FROM notify_delivery d JOIN notify_channel c ON c.id = d.channel_id
 WHERE d.state = 'pending' AND c.deleted_at IS NULL
 """

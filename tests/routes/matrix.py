@@ -17,6 +17,7 @@ from tests.builders import make_key, make_membership, make_user
 from tests.notify.builders import make_channel
 from tests.routes.route import ANY, Route, api, key_door, page, public
 from tests.traces.builders import send, step
+from traces.alerts.verdicts import Demotion
 from traces.models import Session, Trace
 
 
@@ -66,6 +67,10 @@ def a_step(project: Project) -> dict[str, object]:
 
 def an_alert(project: Project) -> dict[str, object]:
     return {"alert_id": raise_one(project).pk}
+
+
+def a_demotion(project: Project) -> dict[str, object]:
+    return {"demotion_id": Demotion.objects.create(project=project, detector="ToolLoop", verdicts=50, right=1).pk}
 
 
 def a_silence(project: Project) -> dict[str, object]:
@@ -206,6 +211,7 @@ MATRIX: dict[str, Route] = {
     "/silences/<uuid:silence_id>": page(objects=a_silence),
     "/silences/<uuid:silence_id>/end": page("acknowledge", ok={"POST": 302}, objects=a_silence),
     "/mttd": page(),
+    "/demotions/<uuid:demotion_id>/lift": page("acknowledge", ok={"POST": 302}, objects=a_demotion),
     # runtime: pages
     "/runs": page(),
     "/runs/new": page("run", ok={"GET": 200, "POST": 302}, data=A_WISH),

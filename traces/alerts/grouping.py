@@ -1,5 +1,6 @@
 """Findings of one fingerprint share an alert: the first opens it and is told at once, the others are counted on it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -16,6 +17,7 @@ from traces.alerts import life
 from traces.alerts.crowd import link, take_waiting
 from traces.alerts.digest import is_quiet
 from traces.alerts.models import Alert, AlertFinding, AlertState, Fate, Verdict, highest, is_graver
+from traces.alerts.precision import DEMOTED_TO, demoted
 from traces.alerts.telling import FLAP_MINUTES, FLAPS, News, tell
 from traces.alerts.told import announce, note_told
 from traces.detectors.base import ALONE
@@ -54,10 +56,11 @@ class Cause:
         return f"{self.agent}: {sentence}" if self.agent else sentence
 
 
-def cause_of(finding: Finding, drill_id: UUID | None = None) -> Cause:
+def cause_of(finding: Finding, drill_id: UUID | None = None, demoted: Collection[str] = ()) -> Cause:
+    """Return what an alert needs of a finding; those of demoted detectors can wait, but for a drill's."""
     return Cause(
         pattern=finding.pattern,
-        severity=finding.severity,
+        severity=DEMOTED_TO if finding.detector in demoted and drill_id is None else finding.severity,
         sentence=finding.explanation,
         onset_at=finding.onset_at,
         received_at=finding.received_at,
@@ -83,7 +86,7 @@ def fate_of(finding: Finding) -> Fate:
 
 @transaction.atomic(savepoint=False)
 def bring(finding: Finding) -> None:
-    """Bring a finding under its alert, or follow what became of it since. Safe to run twice; costs about nine queries.
+    """Bring a finding under its alert, or follow what became of it since. Safe to run twice; costs about ten queries.
 
     The alert's row is locked first, always: the findings of one fingerprint come one after the other. Those that wait
     behind this one are counted with it.
@@ -103,11 +106,12 @@ def bring(finding: Finding) -> None:
 def count(finding: Finding) -> None:
     """Count a finding, and those that wait behind it, on the alert of its fingerprint."""
     drill = Drill.objects.of(finding.project_id).filter(trace_id=finding.trace.trace_id).first()
-    alert = locked(finding.project_id, cause_of(finding, drill.pk if drill else None))
+    demoted_now = demoted(finding.project_id)
+    alert = locked(finding.project_id, cause_of(finding, drill.pk if drill else None, demoted_now))
     if _is_counted(finding, alert):
         return
     crowd = [finding] if drill else [finding, *take_waiting(finding)]
-    raise_on(alert, [cause_of(each) for each in crowd])
+    raise_on(alert, [cause_of(each, alert.drill_id, demoted_now) for each in crowd])
     link(crowd, AlertFinding(fate=Fate.ALERT, alert=alert, occurrence=alert.number))
 
 
@@ -214,8 +218,9 @@ def _go_on(alert: Alert, finding: Finding, known: AlertFinding) -> None:
     if known.is_retracted:
         AlertFinding.objects.filter(pk=known.pk).update(is_retracted=False)
         alert.retracted -= 1
-    alert.severity = highest(alert.severity, finding.severity)
-    _say(alert, cause_of(finding))
+    cause = cause_of(finding, alert.drill_id, demoted(finding.project_id))
+    alert.severity = highest(alert.severity, cause.severity)
+    _say(alert, cause)
     _tell_if_worse(alert, before)
 
 

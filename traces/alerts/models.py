@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from agentops.accounts.models import Project, User
 from agentops.accounts.scoped import ProjectScopedQuerySet
 from agentops.audit.ref import Ref
+from traces.alerts import verdicts  # noqa: F401 - Django finds the models of that file here
 from traces.alerts.silences import covering
 from traces.detectors.models import SEVERITIES, Finding
 from traces.drills.models import Drill

@@ -66,3 +66,21 @@ def _dot(point: Point, place: int) -> SafeString:
             '<svg x="{}%" y="{}" overflow="visible"><path class="miss" d="M-5-5 5 5M5-5-5 5"/></svg>', at, y
         )
     return format_html('<circle class="dot" cx="{}%" cy="{}" r="3"/>', at, y)
+
+
+def share_svg(share: float | None, interval: tuple[float, float] | None, least: float) -> SafeString:
+    """Draw a share of one with its interval, and the least that it should be."""
+    if share is None or interval is None:
+        return SafeString("")
+    low, high = (round(100 * end, 1) for end in interval)
+    parts = [
+        format_html('<line class="objective" x1="{0}%" x2="{0}%" y1="0" y2="16"/>', round(100 * least, 1)),
+        format_html('<line class="whisker" x1="{}%" x2="{}%" y1="8" y2="8"/>', low, high),
+        format_html('<line class="p50" x1="{0}%" x2="{0}%" y1="2" y2="14"/>', round(100 * share, 1)),
+    ]
+    label = f"{share:.0%}, between {low:.0f} and {high:.0f} %"
+    return format_html(
+        '<svg class="plot" width="100%" height="16" role="img" aria-label="{}">{}</svg>',
+        label,
+        SafeString("".join(parts)),
+    )

@@ -113,8 +113,8 @@ def with_people(rows: AlertQuerySet) -> AlertQuerySet:
 
 
 def with_stop(rows: AlertQuerySet) -> AlertQuerySet:
-    """Add what the page of one alert shows beside: why its last run was stopped."""
-    return with_people(rows).select_related("last_trace__stop__by")
+    """Add what the page of one alert shows beside: why its last run was stopped, and the drill that raised it."""
+    return with_people(rows).select_related("last_trace__stop__by", "drill")
 
 
 def findings(project: Project, trace: str = "") -> QuerySet[Finding]:

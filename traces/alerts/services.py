@@ -13,7 +13,7 @@ from agentops.accounts.models import Project, User
 from agentops.audit import services as audit
 from agentops.audit.ref import HasRef
 from agentops.web import numbers
-from traces.alerts import life
+from traces.alerts import life, precision
 from traces.alerts.models import Alert, AlertState, Verdict
 from traces.alerts.silences import Silence
 from traces.alerts.telling import tell_followers
@@ -52,9 +52,13 @@ def acknowledge(
 
 @transaction.atomic
 def resolve(alert: Alert, *, by: User, verdict: str, note: str = "", request: HttpRequest | None = None) -> Alert:
-    """Close an alert, open or acknowledged, and say whether it was true. Raises AlreadyDoneError."""
+    """Close an alert, open or acknowledged, and say whether it was true. Raises AlreadyDoneError.
+
+    The verdict counts for the precision of the detectors that had found it.
+    """
     if not life.resolve(alert, verdict=Verdict(verdict), by=by, note=note):
         raise AlreadyDoneError(_who_was_quicker(alert))
+    precision.note_verdict(alert, Verdict(verdict))
     tell_followers(alert, "resolved", alert.resolved_at)
     _done(alert, "alert.resolved", by, request, {"verdict": verdict, "note": note})
     return alert

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from traces import addresses
-from traces.alerts import silence_views, views, why
+from traces.alerts import mttd_views, silence_views, views, why
 
 addresses.register()
 
@@ -21,5 +21,6 @@ urlpatterns = [
     path("silences/add", silence_views.silence_add, name="silence-add"),
     path("silences/<uuid:silence_id>", silence_views.silence_detail, name="silence-page"),
     path("silences/<uuid:silence_id>/end", silence_views.silence_end, name="silence-end"),
-    path("mttd", views.mttd_page, name="mttd"),
+    path("mttd", mttd_views.mttd_page, name="mttd"),
+    path("demotions/<uuid:demotion_id>/lift", mttd_views.demotion_lift, name="lift"),
 ]

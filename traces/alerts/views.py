@@ -1,8 +1,7 @@
-"""The pages of this room: alerts, one alert and what people do with it, the time to detect."""
+"""The pages of alerts: the list, one alert, and what people do with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,10 +18,11 @@ from agentops.accounts.scoped import get_scoped_or_404
 from agentops.notify import queries as notify_queries
 from agentops.web.keyset import CursorError, KeysetPage, keyset_page
 from agentops.web.pages import is_part_wanted, render_page
-from traces.alerts import drills, evidence, mttd, plot, queries, services
+from traces.alerts import evidence, queries, services
 from traces.alerts.clock import ticks
 from traces.alerts.forms import HOLDS, SILENCES, AcknowledgeForm, ResolveForm, SilenceForm
 from traces.alerts.models import Alert, AlertState
+from traces.alerts.precision import demotion_of
 from traces.alerts.queries import AlertFilters
 from traces.alerts.silences import Silence
 from traces.detectors.models import FindingState
@@ -31,7 +31,6 @@ ROWS = 50
 FINDINGS = 20  # listed on an alert's page
 PAST = 8
 UNRESOLVED, ALL = "unresolved", "all"
-WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 
 
 @require_GET
@@ -71,7 +70,7 @@ def _page(request: ProjectRequest, filters: AlertFilters) -> KeysetPage[Alert]:
 
 @require_GET
 def alert_detail(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
-    """Show one alert: what happened, how fast it was told, what to do. Seven queries; one for the clock alone."""
+    """Show one alert: what happened, how fast it was told, what to do. Eight queries; one for the clock alone."""
     alert = _alert(request, alert_id)
     context: dict[str, Any] = {"alert": alert, "ticks": ticks(alert), "now": timezone.now()}
     context["may_act"] = may(request.membership, "acknowledge")
@@ -96,6 +95,7 @@ def _evidence(alert: Alert) -> dict[str, Any]:
     return {
         "findings": found,
         "finding": shown,
+        "demotion": demotion_of(alert, [shown.detector]),
         "evidence": evidence.evidence(shown),
         "decides": evidence.decides(kind) if kind else [],
         "about": kind.sections()[""] if kind else "",
@@ -163,34 +163,3 @@ def _act(request: ProjectRequest, alert: Alert, done: str, change: Callable[[], 
 def _refuse(request: ProjectRequest, alert: Alert, why: str) -> HttpResponse:
     messages.error(request, why)
     return redirect(alert)
-
-
-@require_GET
-def mttd_page(request: ProjectRequest) -> HttpResponse:
-    """Show the time to detect, pattern by pattern: what failed, and what was drilled. Four queries."""
-    window = request.GET.get("window", "")
-    window = window if window in WINDOWS else "7d"
-    since = timezone.now() - WINDOWS[window]
-    found, drilled = mttd.points(request.project, since), drills.points(request.project, since)
-    context = {
-        "window": window,
-        "windows": list(WINDOWS),
-        "all": mttd.figures(found),
-        "rows": _mttd_rows(found),
-        "drills": mttd.figures(drilled),
-        "drill_rows": _mttd_rows(drilled),
-        "axis": plot.axis_svg(),
-        "missed": [point for point in found if point.is_missed][-1:],
-        "objective": mttd.OBJECTIVE_WORDS,
-        "cap": mttd.CAP_WORDS,
-    }
-    return render_page(request, "alerts/mttd.html", context)
-
-
-def _mttd_rows(found: Sequence[mttd.Point]) -> list[dict[str, Any]]:
-    """Return what the page shows of each pattern."""
-    rows = []
-    for pattern, points in mttd.by_pattern(found).items():
-        figures = mttd.figures(points)
-        rows.append({"pattern": pattern, "figures": figures, "plot": plot.strip_plot_svg(points, figures)})
-    return rows

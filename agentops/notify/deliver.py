@@ -16,13 +16,14 @@ from django.db.models.functions import Coalesce, Greatest, Now
 from agentops.jobs.errors import describe
 from agentops.notify import recording
 from agentops.notify.channels.base import Envelope, Outcome, Result, kinds
-from agentops.notify.models import Channel, Delivery
+from agentops.notify.models import Attempt, Channel, Delivery
 from agentops.notify.sealing import UnreadableError
 from agentops.outbound.errors import OutboundError
 
 MINUTE, HOUR = 60, 3600
 # Waits after the first attempt, the second, and so on: 72 hours in all. Then it has failed.
 WAITS_S = (5, 30, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, *(hours * HOUR for hours in (1, 2, 4, 8, 12, 20, 24)))
+MOST_KEPT = 20  # attempts of one delivery, the newest; more are made only where processes die in them
 MOST_REFUSALS = 5  # a message that its receiver does not take is given up after ten minutes
 TURN_S = 10.0  # a channel gives way to others then
 SLOW_S = 2.0  # a receiver that takes longer gives way after each message
@@ -69,7 +70,10 @@ def begin_next(channel_id: UUID) -> Delivery | None:
         first_attempt_at=Coalesce("first_attempt_at", Now()),
         next_attempt_at=Now() + timedelta(seconds=wait_s),
     )
-    return Delivery.objects.select_related("channel").get(pk=delivery.pk)
+    begun = Delivery.objects.select_related("channel").get(pk=delivery.pk)
+    Attempt.objects.create(delivery=begun, number=begun.attempts)
+    begun.tries.filter(number__lte=begun.attempts - MOST_KEPT).delete()
+    return begun
 
 
 def try_once(channel: Channel, envelope: Envelope) -> Outcome:

@@ -1,5 +1,6 @@
 """Channels, what is to be delivered to each, and the feed that every project has."""
 
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -196,10 +197,32 @@ class Delivery(models.Model):
     def wire_id(self) -> str:
         return f"msg_{self.pk.hex}"
 
+    @property
+    def next_at(self) -> datetime:
+        """When it is tried next; its channel may be left alone for longer."""
+        return max(self.next_attempt_at, self.channel.retry_at or self.next_attempt_at)
+
     def content(self) -> Message:
         """The message as it was given."""
         stored: dict[str, Any] = self.message
         return Message(**stored)
+
+
+class Attempt(models.Model):
+    """One attempt of a delivery, written before it is made; without a status nobody has noted its answer."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="tries", db_index=False)
+    number = models.PositiveSmallIntegerField()
+    at = models.DateTimeField(db_default=Now())
+    status = models.TextField(default="", db_default="")
+    took_ms = models.PositiveIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempt_once")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.delivery_id}"
 
 
 class FeedItemQuerySet(ProjectScopedQuerySet["FeedItem"]):

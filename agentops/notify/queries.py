@@ -3,18 +3,32 @@
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.db.models import Prefetch
 from django.http import HttpRequest
 
 from agentops.accounts.models import Membership, Project
-from agentops.notify.models import Channel, Delivery, FeedItem
+from agentops.notify.models import Attempt, Channel, Delivery, DeliveryQuerySet, FeedItem
 
 COUNTED = 100  # more unread than this are said as that many
 
 
 def deliveries(project: Project | UUID, keys: Iterable[str]) -> list[Delivery]:
     """Return what became of these keys, whatever the channel, oldest first. One query."""
-    found = Delivery.objects.of(project).filter(key__in=list(keys))
-    return list(found.select_related("channel").order_by("id"))
+    return list(_of_keys(project, keys))
+
+
+def deliveries_and_tries(project: Project | UUID, keys: Iterable[str]) -> list[Delivery]:
+    """Return the same with each attempt. Two queries."""
+    return list(with_tries(_of_keys(project, keys)))
+
+
+def with_tries(found: DeliveryQuerySet) -> DeliveryQuerySet:
+    """Bring the attempts of each delivery, oldest first. One query more."""
+    return found.prefetch_related(Prefetch("tries", Attempt.objects.order_by("number")))
+
+
+def _of_keys(project: Project | UUID, keys: Iterable[str]) -> DeliveryQuerySet:
+    return Delivery.objects.of(project).filter(key__in=list(keys)).select_related("channel").order_by("id")
 
 
 def troubled(project: Project) -> list[Channel]:

@@ -45,8 +45,10 @@ def record(delivery: Delivery, outcome: Outcome, *, folded: Collection[UUID], to
         status=outcome.status,
         took_ms=round(took_s * 1_000),
     )
+    took_ms = round(took_s * 1_000)
+    delivery.tries.filter(number=delivery.attempts).update(status=outcome.status, took_ms=took_ms)
     ours = Delivery.objects.filter(pk__in=[delivery.pk, *folded])
-    ours.update(last_status=outcome.status, last_took_ms=round(took_s * 1_000))
+    ours.update(last_status=outcome.status, last_took_ms=took_ms)
     if outcome.result is Result.DELIVERED:
         _delivered(delivery, ours)
     elif outcome.result is Result.GONE:

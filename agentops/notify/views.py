@@ -16,6 +16,7 @@ from agentops.notify import configure
 from agentops.notify.channels.base import kinds
 from agentops.notify.forms import ChannelForm
 from agentops.notify.models import Channel, ChannelQuerySet, Delivery
+from agentops.notify.queries import with_tries
 from agentops.notify.trial import try_channel
 from agentops.web.numbers import duration
 
@@ -61,7 +62,7 @@ def channel_add(request: ProjectRequest) -> HttpResponse:
 
 @require_GET
 def channel_detail(request: ProjectRequest, pk: UUID) -> HttpResponse:
-    """Show a channel's health and its last deliveries. Two queries."""
+    """Show a channel's health and its last deliveries with each attempt. Three queries."""
     return _channel_page(request, _channel(request, pk))
 
 
@@ -147,11 +148,12 @@ def _channel(request: ProjectRequest, pk: UUID) -> Channel:
 
 
 def _channel_page(request: ProjectRequest, channel: Channel, *, secret: str = "") -> HttpResponse:
+    channel_deliveries = Delivery.objects.filter(channel=channel).select_related("channel")
     context: dict[str, Any] = {
         "channel": channel,
         "kind": kinds().get(channel.kind),
         "leads_to": _leads_to(channel),
-        "deliveries": Delivery.objects.filter(channel=channel).order_by("-created_at", "-id")[:SHOWN],
+        "deliveries": with_tries(channel_deliveries).order_by("-created_at", "-id")[:SHOWN],
         "secret": secret,
         **_rights(request),
     }

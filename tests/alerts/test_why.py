@@ -1,17 +1,20 @@
 """The pages that say why there is an alert, or none."""
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from agentops.accounts.models import Membership, Role
+from agentops.notify.deliver import drain
+from agentops.notify.models import Delivery
 from agentops.notify.routing import add_route
 from agentops.web.navigation import counters
 from tests.alerts.builders import looping, make_finding, make_trace, raise_one, run_jobs, silence_one
 from tests.alerts.test_pages import SIGNED_IN, page
 from tests.builders import make_membership, make_project, signed_in
-from tests.notify.builders import make_channel
+from tests.notify.builders import let_pass, make_channel
 from tests.traces.builders import send
 from traces.alerts.grouping import bring
 from traces.alerts.models import Alert
@@ -47,6 +50,21 @@ def test_an_alert_says_why_it_is_there_and_what_became_of_its_messages(client: C
         "told at once",
     ):
         assert words in content, words
+
+
+def test_an_alert_says_of_each_attempt_when_it_was_what_was_answered_and_when_the_next_is(
+    client: Client, member: Membership
+) -> None:
+    channel = make_channel(member.project, "https://127.0.0.1/", name="on call")
+    alert = raise_one(member.project)
+    drain(channel.pk)
+    let_pass(seconds=10)
+    drain(channel.pk)
+    first, second = re.findall(r"<li>(.*?)</li>", page(client, f"/alerts/{alert.pk}/why").partition("Each attempt")[2])
+    assert re.search(r"1\. <time.*: not allowed, .*\bms", first)
+    assert "next" not in first
+    assert re.search(r"2\. <time.*: not allowed, .*\bms.*next <time", second)
+    assert Delivery.objects.get().next_at.isoformat() in second
 
 
 def test_an_alert_says_which_channels_do_not_take_it(client: Client, member: Membership) -> None:
@@ -89,7 +107,7 @@ def test_the_pages_cost_the_same_whatever_they_explain(
     for n in (1, 4):
         for _ in range(n):
             alert = raise_one(member.project, make_trace(member.project, f"t{n}") if _ == 0 else None)
-        for path, cost in {f"/alerts/{alert.pk}/why": 7, f"/why/t{n}": 3}.items():
+        for path, cost in {f"/alerts/{alert.pk}/why": 8, f"/why/t{n}": 3}.items():
             with django_assert_num_queries(SIGNED_IN + len(counters) + cost):
                 page(client, path)
 

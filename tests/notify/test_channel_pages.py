@@ -7,11 +7,12 @@ from django.test import Client
 
 from agentops.accounts.models import Role
 from agentops.audit.models import Entry
-from agentops.notify.models import Channel, DeliverJob, Delivery
+from agentops.notify.deliver import MOST_KEPT, begin_next, drain
+from agentops.notify.models import Attempt, Channel, DeliverJob, Delivery
 from agentops.notify.services import notify
 from agentops.web.navigation import counters
 from tests.builders import make_membership, signed_in
-from tests.notify.builders import make_channel, make_message
+from tests.notify.builders import let_pass, make_channel, make_message
 from tests.receivers import answer, receiving
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +124,31 @@ def test_a_test_tells_the_status_class_and_the_time_and_nothing_else(client, adm
     assert b"channel.test" in receiver.requests[0].body
     channel.refresh_from_db()
     assert channel.state == "unused"
+
+
+def test_a_channel_shows_each_attempt_one_by_one(client, admin, allow):
+    with receiving(answer(503, b"t0psecret")) as receiver:
+        allow(receiver)
+        channel = make_channel(admin.project, receiver.url)
+        notify(admin.project, make_message(), key="alert:1")
+        for _ in range(2):
+            drain(channel.pk)
+            let_pass(minutes=1)
+    begin_next(channel.pk)  # and then its process is gone
+    attempts = re.findall(
+        r"<li><span>(\d+)\. <time.*?</time>: (.*?)</span>", text(client.get(channel.get_absolute_url()))
+    )
+    assert [number for number, _ in attempts] == ["1", "2", "3"]
+    assert [answer.partition(",")[0] for _, answer in attempts] == ["5xx", "5xx", "no answer was noted"]
+
+
+def test_of_one_delivery_the_newest_attempts_are_kept(admin):
+    channel = make_channel(admin.project)
+    notify(admin.project, make_message(), key="alert:1")
+    Delivery.objects.update(attempts=MOST_KEPT)
+    Attempt.objects.create(delivery=Delivery.objects.get(), number=1)
+    begin_next(channel.pk)
+    assert [attempt.number for attempt in Attempt.objects.all()] == [MOST_KEPT + 1]
 
 
 def test_a_test_of_an_address_inside_says_not_allowed(client, admin):

@@ -11,7 +11,7 @@ from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
 from agentops.notify import routing
 from agentops.notify.models import Channel, Delivery
-from agentops.notify.queries import deliveries
+from agentops.notify.queries import deliveries_and_tries
 from traces import queries as trace_queries
 from traces.alerts import evidence, queries
 from traces.alerts.models import Alert, AlertFinding, Fate
@@ -44,7 +44,7 @@ class Judged:
 
 @require_GET
 def alert_why(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
-    """Explain one alert, from the rule to each message. Seven queries, eight where channels have routes."""
+    """Explain one alert, from the rule to each message. Eight queries, nine where channels have routes."""
     alert = get_scoped_or_404(queries.with_people(Alert.objects.all()), request.project, pk=alert_id)
     finding = next(iter(queries.findings_of(alert, 1)), None)
     kind = evidence.detector_of(finding) if finding else None
@@ -66,11 +66,11 @@ def alert_why(request: ProjectRequest, alert_id: UUID) -> HttpResponse:
 
 
 def _messages(alert: Alert, more_keys: list[str]) -> list[Delivery]:
-    """Return every message about the occurrence under way, to each channel. One query."""
+    """Return every message about the occurrence under way, to each channel, with its attempts. Two queries."""
     stem = f"alert:{alert.pk}:{alert.number}"
     lapsed = [f"{stem}:{News.LAPSED.value}:{n}" for n in range(1, alert.lapses + 1)]
     keys = {alert.told_key, *more_keys, *lapsed, *(f"{stem}:{news.value}" for news in News)} - {""}
-    return deliveries(alert.project_id, keys)
+    return deliveries_and_tries(alert.project_id, keys)
 
 
 @require_GET

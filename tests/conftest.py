@@ -84,6 +84,15 @@ def lent_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> None:
+    """Let pytest-django find its database made and migrated."""
+    from tests.migrated import copy_migrated_database
+
+    with django_db_blocker.unblock():
+        copy_migrated_database()
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Let the tests empty their database between them; the audit trail's own tests put the guard back."""
     from django.db import connection

@@ -6,6 +6,7 @@ The processes of pytest-xdist share both servers: each has its own test database
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from agentops.embedded.services import Services
 FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "120"}
 SECRETS = ("AGENTOPS_SECRET_KEY", "AGENTOPS_AUDIT_KEY", "AGENTOPS_ENCRYPTION_KEY")
 PREFIX = "agentops-test-"
+COMPILED = Path(__file__).resolve().parent.parent / ".pytest_cache" / "compiled"
 
 _running: list[Services] = []
 
@@ -41,6 +43,17 @@ def _start() -> None:
     os.environ.update({name: f"only for tests: {name.lower()}" for name in SECRETS})
 
 
+def _compile_once() -> None:
+    """Keep what is compiled aside where nothing may be written beside the sources.
+
+    The tests start a few hundred Pythons, each of which would else compile the whole product for itself.
+    """
+    if sys.dont_write_bytecode:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(COMPILED)
+        sys.dont_write_bytecode = False
+
+
 def _remove_what_killed_runs_left() -> None:
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if not Path(f"/proc/{left.name.removeprefix(PREFIX).split('-')[0]}").exists():
@@ -58,6 +71,7 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     if os.environ["BROKER_URL"].startswith("redis+socket:"):
         os.environ["BROKER_URL"] += f"?virtual_host={int(worker.removeprefix('gw')) % 15 + 1}"
 else:
+    _compile_once()
     try:
         _start()
     except ServiceError as error:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import anthropic
 import pytest
 
 from agentops.runtime.sandbox.scenarios import scenarios
@@ -88,6 +87,8 @@ def test_an_unknown_scenario_is_named(sandbox: Running) -> None:
 
 
 def test_the_sdk_counts_lists_and_reads_without_streaming(sandbox: Running) -> None:
+    import anthropic  # two seconds, which only the process that runs this shall pay
+
     with anthropic.Anthropic(api_key="any", base_url=sandbox.url, max_retries=0) as client:
         assert client.messages.count_tokens(model="m", messages=HELLO).input_tokens > 0  # type: ignore[arg-type]
         assert [model.id for model in client.models.list()] == ["simulated"]

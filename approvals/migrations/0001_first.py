@@ -45,6 +45,17 @@ class Migration(migrations.Migration):
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
                 ('requester', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('status', 'claimed')), fields=['result_due_at'], name='action_result_due'),
+                    models.Index(condition=models.Q(('run_id', None), _negated=True), fields=['run_id'], name='action_by_run'),
+                    models.Index(fields=['project', 'tool_name', '-id'], name='action_by_tool'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('call_id', None), _negated=True), fields=('project', 'call_id'), name='action_once_a_call'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['proposed', 'claimed', 'executing', 'succeeded', 'failed', 'unknown'])), name='action_status_known'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Approval',
@@ -85,6 +96,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'abstract': False,
+                'indexes': [
+                    models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='approvals_callbackjob_due'),
+                    models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='approvals_callbackjob_quar'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='approvals_callbackjob_whole_lease'),
+                    models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='approvals_callbackjob_quarantine_unleased'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -107,6 +126,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'policies',
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('project', 'tool_pattern'), name='policy_once_a_pattern'),
+                    models.CheckConstraint(condition=models.Q(('mode__in', ['four_eyes', 'confirm', 'deny']), ('tier__in', ['low', 'medium', 'high'])), name='policy_is_known'),
+                ],
             },
         ),
         migrations.AddField(
@@ -130,51 +153,15 @@ class Migration(migrations.Migration):
             ],
             options={
                 'abstract': False,
+                'indexes': [
+                    models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='approvals_resumejob_due'),
+                    models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='approvals_resumejob_quar'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='approvals_resumejob_whole_lease'),
+                    models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='approvals_resumejob_quarantine_unleased'),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name='action',
-            index=models.Index(condition=models.Q(('status', 'claimed')), fields=['result_due_at'], name='action_result_due'),
-        ),
-        migrations.AddIndex(
-            model_name='action',
-            index=models.Index(condition=models.Q(('run_id', None), _negated=True), fields=['run_id'], name='action_by_run'),
-        ),
-        migrations.AddIndex(
-            model_name='action',
-            index=models.Index(fields=['project', 'tool_name', '-id'], name='action_by_tool'),
-        ),
-        migrations.AddConstraint(
-            model_name='action',
-            constraint=models.UniqueConstraint(condition=models.Q(('call_id', None), _negated=True), fields=('project', 'call_id'), name='action_once_a_call'),
-        ),
-        migrations.AddConstraint(
-            model_name='action',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['proposed', 'claimed', 'executing', 'succeeded', 'failed', 'unknown'])), name='action_status_known'),
-        ),
-        migrations.AddIndex(
-            model_name='callbackjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='approvals_callbackjob_due'),
-        ),
-        migrations.AddIndex(
-            model_name='callbackjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='approvals_callbackjob_quar'),
-        ),
-        migrations.AddConstraint(
-            model_name='callbackjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='approvals_callbackjob_whole_lease'),
-        ),
-        migrations.AddConstraint(
-            model_name='callbackjob',
-            constraint=models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='approvals_callbackjob_quarantine_unleased'),
-        ),
-        migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('project', 'tool_pattern'), name='policy_once_a_pattern'),
-        ),
-        migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['four_eyes', 'confirm', 'deny']), ('tier__in', ['low', 'medium', 'high'])), name='policy_is_known'),
         ),
         migrations.AddIndex(
             model_name='approval',
@@ -207,21 +194,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='approval',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'approved'), _negated=True), ('execute_by__isnull', False), _connector='OR'), name='approval_execute_by'),
-        ),
-        migrations.AddIndex(
-            model_name='resumejob',
-            index=models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='approvals_resumejob_due'),
-        ),
-        migrations.AddIndex(
-            model_name='resumejob',
-            index=models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='approvals_resumejob_quar'),
-        ),
-        migrations.AddConstraint(
-            model_name='resumejob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='approvals_resumejob_whole_lease'),
-        ),
-        migrations.AddConstraint(
-            model_name='resumejob',
-            constraint=models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='approvals_resumejob_quarantine_unleased'),
         ),
     ]

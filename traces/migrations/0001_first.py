@@ -27,6 +27,14 @@ class Migration(migrations.Migration):
                 ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['project', '-received_at', '-id'], name='session_list'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'session_id'), name='session_natural_key'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Toolset',
@@ -37,6 +45,11 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'sha256'), name='toolset_natural_key'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Trace',
@@ -76,6 +89,21 @@ class Migration(migrations.Migration):
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
                 ('session', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, to='traces.session')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['project', '-received_at', '-id'], name='trace_list'),
+                    models.Index(fields=['project', 'agent', '-received_at', '-id'], name='trace_list_by_agent'),
+                    models.Index(fields=['project', 'status', '-received_at', '-id'], name='trace_list_by_status'),
+                    models.Index(fields=['session', '-received_at', '-id'], name='trace_list_by_session'),
+                    django.contrib.postgres.indexes.GinIndex(fields=['tool_names'], name='trace_list_by_tool'),
+                    models.Index(condition=models.Q(('status', 'running')), fields=['closes_at'], name='trace_closing'),
+                    models.Index(fields=['trace_day'], name='trace_by_day'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'trace_id'), name='trace_natural_key'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['running', 'ok', 'error'])), name='trace_status_known'),
+                ],
+            },
         ),
         # The table is made in 0002: Django cannot say PARTITION BY.
         migrations.SeparateDatabaseAndState(
@@ -146,6 +174,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'abstract': False,
+                'indexes': [
+                    models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='traces_detectjob_due'),
+                    models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='traces_detectjob_quar'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='traces_detectjob_whole_lease'),
+                    models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='traces_detectjob_quarantine_unleased'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -168,69 +204,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['project', '-received_at', '-id'], name='ingest_batch_list')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('received', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('accepted'), '+', models.F('duplicates')), '+', models.F('rejected_count'))), ('repaired__lte', django.db.models.expressions.CombinedExpression(models.F('accepted'), '+', models.F('duplicates')))), name='ingest_batch_adds_up')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='session',
-            index=models.Index(fields=['project', '-received_at', '-id'], name='session_list'),
-        ),
-        migrations.AddConstraint(
-            model_name='session',
-            constraint=models.UniqueConstraint(fields=('project', 'session_id'), name='session_natural_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='toolset',
-            constraint=models.UniqueConstraint(fields=('project', 'sha256'), name='toolset_natural_key'),
-        ),
-        migrations.AddIndex(
-            model_name='trace',
-            index=models.Index(fields=['project', '-received_at', '-id'], name='trace_list'),
-        ),
-        migrations.AddIndex(
-            model_name='trace',
-            index=models.Index(fields=['project', 'agent', '-received_at', '-id'], name='trace_list_by_agent'),
-        ),
-        migrations.AddIndex(
-            model_name='trace',
-            index=models.Index(fields=['project', 'status', '-received_at', '-id'], name='trace_list_by_status'),
-        ),
-        migrations.AddIndex(
-            model_name='trace',
-            index=models.Index(fields=['session', '-received_at', '-id'], name='trace_list_by_session'),
-        ),
-        migrations.AddIndex(
-            model_name='trace',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['tool_names'], name='trace_list_by_tool'),
-        ),
-        migrations.AddIndex(
-            model_name='trace',
-            index=models.Index(condition=models.Q(('status', 'running')), fields=['closes_at'], name='trace_closing'),
-        ),
-        migrations.AddIndex(
-            model_name='trace',
-            index=models.Index(fields=['trace_day'], name='trace_by_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='trace',
-            constraint=models.UniqueConstraint(fields=('project', 'trace_id'), name='trace_natural_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='trace',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['running', 'ok', 'error'])), name='trace_status_known'),
-        ),
-        migrations.AddIndex(
-            model_name='detectjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='traces_detectjob_due'),
-        ),
-        migrations.AddIndex(
-            model_name='detectjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='traces_detectjob_quar'),
-        ),
-        migrations.AddConstraint(
-            model_name='detectjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='traces_detectjob_whole_lease'),
-        ),
-        migrations.AddConstraint(
-            model_name='detectjob',
-            constraint=models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='traces_detectjob_quarantine_unleased'),
         ),
     ]

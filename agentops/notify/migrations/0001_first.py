@@ -42,6 +42,11 @@ class Migration(migrations.Migration):
                 ('gone_at', models.DateTimeField(null=True)),
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('project', 'name'), name='channel_name_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='DeliverJob',
@@ -59,6 +64,15 @@ class Migration(migrations.Migration):
             ],
             options={
                 'abstract': False,
+                'indexes': [
+                    models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='notify_deliverjob_due'),
+                    models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='notify_deliverjob_quar'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='notify_deliverjob_whole_lease'),
+                    models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='notify_deliverjob_quarantine_unleased'),
+                    models.UniqueConstraint(fields=('channel',), name='deliver_job_natural'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -83,6 +97,18 @@ class Migration(migrations.Migration):
                 ('folded_into', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='folded', to='notify.delivery')),
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
             ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('state', 'pending')), fields=['channel', 'id'], name='delivery_pending'),
+                    models.Index(fields=['channel', '-created_at', 'family'], name='delivery_by_channel'),
+                    models.Index(fields=['project', 'key'], name='delivery_by_key'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('channel', 'key'), name='delivery_once'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'delivered', 'failed', 'gone'])), name='delivery_state_known'),
+                    models.CheckConstraint(condition=models.Q(('state', 'delivered'), ('delivered_at', None), _connector='XOR'), name='delivery_has_its_time'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='FeedItem',
@@ -97,6 +123,14 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['project', '-created_at', '-id'], name='feed_list'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'key'), name='feed_item_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='FeedRead',
@@ -105,65 +139,10 @@ class Migration(migrations.Migration):
                 ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='notify.feeditem')),
                 ('member', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.membership')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('project', 'name'), name='channel_name_once'),
-        ),
-        migrations.AddIndex(
-            model_name='deliverjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='notify_deliverjob_due'),
-        ),
-        migrations.AddIndex(
-            model_name='deliverjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='notify_deliverjob_quar'),
-        ),
-        migrations.AddConstraint(
-            model_name='deliverjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='notify_deliverjob_whole_lease'),
-        ),
-        migrations.AddConstraint(
-            model_name='deliverjob',
-            constraint=models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='notify_deliverjob_quarantine_unleased'),
-        ),
-        migrations.AddConstraint(
-            model_name='deliverjob',
-            constraint=models.UniqueConstraint(fields=('channel',), name='deliver_job_natural'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['channel', 'id'], name='delivery_pending'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['channel', '-created_at', 'family'], name='delivery_by_channel'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['project', 'key'], name='delivery_by_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('channel', 'key'), name='delivery_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'delivered', 'failed', 'gone'])), name='delivery_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(('state', 'delivered'), ('delivered_at', None), _connector='XOR'), name='delivery_has_its_time'),
-        ),
-        migrations.AddIndex(
-            model_name='feeditem',
-            index=models.Index(fields=['project', '-created_at', '-id'], name='feed_list'),
-        ),
-        migrations.AddConstraint(
-            model_name='feeditem',
-            constraint=models.UniqueConstraint(fields=('project', 'key'), name='feed_item_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='feedread',
-            constraint=models.UniqueConstraint(fields=('member', 'item'), name='feed_read_once'),
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('member', 'item'), name='feed_read_once'),
+                ],
+            },
         ),
     ]

@@ -53,6 +53,19 @@ class Migration(migrations.Migration):
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
                 ('started_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['project', '-created_at', '-id'], name='run_list'),
+                    models.Index(condition=models.Q(('status__in', ['cancelled', 'failed', 'rolled_back', 'succeeded', 'needs_person']), _negated=True), fields=['trace_id'], name='run_unended'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('key', None), _negated=True), fields=('project', 'key'), name='run_once_a_key'),
+                    models.UniqueConstraint(fields=('project', 'trace_id'), name='run_one_trace'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'waiting_approval', 'succeeded', 'failed', 'rolling_back', 'rolled_back', 'needs_person', 'cancelled'])), name='run_status_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'rolling_back'), _negated=True), ('ends_as__in', ['failed', 'cancelled']), _connector='OR'), name='run_knows_its_end'),
+                    models.CheckConstraint(condition=models.Q(('status', 'waiting_approval'), ('waiting_since', None), _connector='XOR'), name='run_waits_since'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ModelTurn',
@@ -73,6 +86,11 @@ class Migration(migrations.Migration):
                 ('answered_at', models.DateTimeField()),
                 ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='turns', to='runtime.run')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('run', 'turn'), name='turn_answered_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='RunJob',
@@ -90,6 +108,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'abstract': False,
+                'indexes': [
+                    models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='runtime_runjob_due'),
+                    models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='runtime_runjob_quar'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='runtime_runjob_whole_lease'),
+                    models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='runtime_runjob_quarantine_unleased'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -120,6 +146,14 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(null=True)),
                 ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='calls', to='runtime.run')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('run', 'turn', 'ordinal'), name='call_natural_key'),
+                    models.UniqueConstraint(fields=('run', 'tool_use_id'), name='call_answers_one_use'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['proposed', 'invalid', 'denied', 'waiting_approval', 'rejected', 'ready', 'executing', 'succeeded', 'failed', 'unknown', 'cancelled'])), name='call_status_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['succeeded', 'failed', 'rejected', 'denied', 'invalid']), _negated=True), ('result__isnull', False), _connector='OR'), name='call_settled_with_result'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ToolAttempt',
@@ -133,6 +167,11 @@ class Migration(migrations.Migration):
                 ('outcome', models.TextField(db_default='', default='')),
                 ('call', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='runtime.toolcall')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('call', 'n'), name='attempt_natural_key'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='LateResult',
@@ -144,6 +183,11 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('call', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='late_results', to='runtime.toolcall')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('call', 'n'), name='late_result_natural_key'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Compensation',
@@ -162,85 +206,13 @@ class Migration(migrations.Migration):
                 ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='compensations', to='runtime.run')),
                 ('call', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to='runtime.toolcall')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['project', '-created_at', '-id'], name='run_list'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status__in', ['cancelled', 'failed', 'rolled_back', 'succeeded', 'needs_person']), _negated=True), fields=['trace_id'], name='run_unended'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('key', None), _negated=True), fields=('project', 'key'), name='run_once_a_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(fields=('project', 'trace_id'), name='run_one_trace'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'waiting_approval', 'succeeded', 'failed', 'rolling_back', 'rolled_back', 'needs_person', 'cancelled'])), name='run_status_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'rolling_back'), _negated=True), ('ends_as__in', ['failed', 'cancelled']), _connector='OR'), name='run_knows_its_end'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('status', 'waiting_approval'), ('waiting_since', None), _connector='XOR'), name='run_waits_since'),
-        ),
-        migrations.AddConstraint(
-            model_name='modelturn',
-            constraint=models.UniqueConstraint(fields=('run', 'turn'), name='turn_answered_once'),
-        ),
-        migrations.AddIndex(
-            model_name='runjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='runtime_runjob_due'),
-        ),
-        migrations.AddIndex(
-            model_name='runjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='runtime_runjob_quar'),
-        ),
-        migrations.AddConstraint(
-            model_name='runjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='runtime_runjob_whole_lease'),
-        ),
-        migrations.AddConstraint(
-            model_name='runjob',
-            constraint=models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='runtime_runjob_quarantine_unleased'),
-        ),
-        migrations.AddConstraint(
-            model_name='toolcall',
-            constraint=models.UniqueConstraint(fields=('run', 'turn', 'ordinal'), name='call_natural_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='toolcall',
-            constraint=models.UniqueConstraint(fields=('run', 'tool_use_id'), name='call_answers_one_use'),
-        ),
-        migrations.AddConstraint(
-            model_name='toolcall',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['proposed', 'invalid', 'denied', 'waiting_approval', 'rejected', 'ready', 'executing', 'succeeded', 'failed', 'unknown', 'cancelled'])), name='call_status_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='toolcall',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['succeeded', 'failed', 'rejected', 'denied', 'invalid']), _negated=True), ('result__isnull', False), _connector='OR'), name='call_settled_with_result'),
-        ),
-        migrations.AddConstraint(
-            model_name='toolattempt',
-            constraint=models.UniqueConstraint(fields=('call', 'n'), name='attempt_natural_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='lateresult',
-            constraint=models.UniqueConstraint(fields=('call', 'n'), name='late_result_natural_key'),
-        ),
-        migrations.AddIndex(
-            model_name='compensation',
-            index=models.Index(fields=['run'], name='compensation_of_run'),
-        ),
-        migrations.AddConstraint(
-            model_name='compensation',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['registered', 'not_needed', 'running', 'retry', 'done', 'dead'])), name='undo_status_known'),
+            options={
+                'indexes': [
+                    models.Index(fields=['run'], name='compensation_of_run'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('status__in', ['registered', 'not_needed', 'running', 'retry', 'done', 'dead'])), name='undo_status_known'),
+                ],
+            },
         ),
     ]

@@ -56,6 +56,22 @@ class Migration(migrations.Migration):
                 ('resolved_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('silenced_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['project', '-received_at', '-id'], name='alert_list'),
+                    models.Index(fields=['project', 'state', '-received_at', '-id'], name='alert_list_by_state'),
+                    models.Index(condition=models.Q(('delivered_at', None)), fields=['told_key'], name='alert_undelivered'),
+                    models.Index(condition=models.Q(('told_at', None)), fields=['silenced_until'], name='alert_untold'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'fingerprint'), name='alert_natural_key'),
+                    models.CheckConstraint(condition=models.Q(('severity__in', ['low', 'medium', 'high', 'critical'])), name='alert_severity_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('acknowledged_at', None), ('resolved_at', None), ('state', 'open')), models.Q(('acknowledged_at__isnull', False), ('resolved_at', None), ('state', 'acknowledged')), models.Q(('resolved_at__isnull', False), ('state', 'resolved')), _connector='OR'), name='alert_state_has_its_times'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('state', 'resolved'), ('verdict__in', ['true_positive', 'false_positive', 'retracted'])), models.Q(models.Q(('state', 'resolved'), _negated=True), ('verdict', '')), _connector='OR'), name='alert_verdict_once_resolved'),
+                    models.CheckConstraint(condition=models.Q(('retracted__lte', models.F('findings'))), name='alert_retracts_what_it_has'),
+                    models.CheckConstraint(condition=models.Q(('silenced_until', None), models.Q(('silence_reason', ''), _negated=True), _connector='OR'), name='alert_silence_has_a_reason'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='AlertFinding',
@@ -66,6 +82,14 @@ class Migration(migrations.Migration):
                 ('is_retracted', models.BooleanField(db_default=False, default=False)),
                 ('alert', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, to='alerts.alert')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['alert', 'occurrence', '-finding'], name='alert_finding_by_alert'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('alert__isnull', False), ('fate', 'alert'), ('occurrence__isnull', False)), models.Q(('alert', None), ('fate__in', ['backfill', 'alone', 'retracted']), ('occurrence', None)), _connector='OR'), name='alert_finding_has_one_fate'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='PastOccurrence',
@@ -92,66 +116,15 @@ class Migration(migrations.Migration):
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
                 ('resolved_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(fields=['project', '-received_at', '-id'], name='alert_list'),
-        ),
-        migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(fields=['project', 'state', '-received_at', '-id'], name='alert_list_by_state'),
-        ),
-        migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(condition=models.Q(('delivered_at', None)), fields=['told_key'], name='alert_undelivered'),
-        ),
-        migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(condition=models.Q(('told_at', None)), fields=['silenced_until'], name='alert_untold'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.UniqueConstraint(fields=('project', 'fingerprint'), name='alert_natural_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(('severity__in', ['low', 'medium', 'high', 'critical'])), name='alert_severity_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('acknowledged_at', None), ('resolved_at', None), ('state', 'open')), models.Q(('acknowledged_at__isnull', False), ('resolved_at', None), ('state', 'acknowledged')), models.Q(('resolved_at__isnull', False), ('state', 'resolved')), _connector='OR'), name='alert_state_has_its_times'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'resolved'), ('verdict__in', ['true_positive', 'false_positive', 'retracted'])), models.Q(models.Q(('state', 'resolved'), _negated=True), ('verdict', '')), _connector='OR'), name='alert_verdict_once_resolved'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(('retracted__lte', models.F('findings'))), name='alert_retracts_what_it_has'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(('silenced_until', None), models.Q(('silence_reason', ''), _negated=True), _connector='OR'), name='alert_silence_has_a_reason'),
-        ),
-        migrations.AddIndex(
-            model_name='alertfinding',
-            index=models.Index(fields=['alert', 'occurrence', '-finding'], name='alert_finding_by_alert'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertfinding',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('alert__isnull', False), ('fate', 'alert'), ('occurrence__isnull', False)), models.Q(('alert', None), ('fate__in', ['backfill', 'alone', 'retracted']), ('occurrence', None)), _connector='OR'), name='alert_finding_has_one_fate'),
-        ),
-        migrations.AddIndex(
-            model_name='pastoccurrence',
-            index=models.Index(fields=['project', '-received_at'], name='past_occurrence_by_time'),
-        ),
-        migrations.AddIndex(
-            model_name='pastoccurrence',
-            index=models.Index(condition=models.Q(('delivered_at', None)), fields=['told_key'], name='past_undelivered'),
-        ),
-        migrations.AddConstraint(
-            model_name='pastoccurrence',
-            constraint=models.UniqueConstraint(fields=('alert', 'number'), name='past_occurrence_natural_key'),
+            options={
+                'indexes': [
+                    models.Index(fields=['project', '-received_at'], name='past_occurrence_by_time'),
+                    models.Index(condition=models.Q(('delivered_at', None)), fields=['told_key'], name='past_undelivered'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('alert', 'number'), name='past_occurrence_natural_key'),
+                ],
+            },
         ),
         # Findings go with their trace, by the database itself; what is known of their fate goes with them.
         migrations.RunSQL(

@@ -52,6 +52,17 @@ class Migration(migrations.Migration):
                 ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
                 ('trace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='traces.trace')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['project', 'pattern', '-detected_at'], name='finding_by_pattern'),
+                    models.Index(fields=['trace'], name='finding_by_trace'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'trace', 'detector', 'kind', 'onset_span_id'), name='finding_natural_key'),
+                    models.CheckConstraint(condition=models.Q(('severity__in', ['low', 'medium', 'high', 'critical'])), name='finding_severity_known'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['open', 'retracted'])), name='finding_state_known'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='AlertJob',
@@ -69,6 +80,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'abstract': False,
+                'indexes': [
+                    models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='detectors_alertjob_due'),
+                    models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='detectors_alertjob_quar'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='detectors_alertjob_whole_lease'),
+                    models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='detectors_alertjob_quarantine_unleased'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -83,41 +102,5 @@ class Migration(migrations.Migration):
             options={
                 'constraints': [models.UniqueConstraint(fields=('project', 'detector'), name='detector_settings_natural_key')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='finding',
-            index=models.Index(fields=['project', 'pattern', '-detected_at'], name='finding_by_pattern'),
-        ),
-        migrations.AddIndex(
-            model_name='finding',
-            index=models.Index(fields=['trace'], name='finding_by_trace'),
-        ),
-        migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.UniqueConstraint(fields=('project', 'trace', 'detector', 'kind', 'onset_span_id'), name='finding_natural_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.CheckConstraint(condition=models.Q(('severity__in', ['low', 'medium', 'high', 'critical'])), name='finding_severity_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['open', 'retracted'])), name='finding_state_known'),
-        ),
-        migrations.AddIndex(
-            model_name='alertjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None)), fields=['due_at'], name='detectors_alertjob_due'),
-        ),
-        migrations.AddIndex(
-            model_name='alertjob',
-            index=models.Index(condition=models.Q(('quarantined_at', None), _negated=True), fields=['quarantined_at'], name='detectors_alertjob_quar'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_id', None), ('lease_until', None)), models.Q(models.Q(('lease_id', None), _negated=True), models.Q(('lease_until', None), _negated=True)), _connector='OR'), name='detectors_alertjob_whole_lease'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertjob',
-            constraint=models.CheckConstraint(condition=models.Q(('quarantined_at', None), ('lease_id', None), _connector='OR'), name='detectors_alertjob_quarantine_unleased'),
         ),
     ]

@@ -27,6 +27,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'desk_customer',
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'number'), name='desk_customer_number'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -45,6 +48,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'desk_order',
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'number'), name='desk_order_number'),
+                    models.CheckConstraint(condition=models.Q(('total_usd__gt', 0)), name='desk_order_has_a_total'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['open', 'on_hold', 'shipped', 'delivered', 'cancelled'])), name='desk_order_state_is_known'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -61,30 +69,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'desk_refund',
+                'constraints': [
+                    models.UniqueConstraint(fields=('project', 'key'), name='desk_refund_once_a_key'),
+                    models.CheckConstraint(condition=models.Q(('amount_usd__gt', 0)), name='desk_refund_is_money'),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='deskcustomer',
-            constraint=models.UniqueConstraint(fields=('project', 'number'), name='desk_customer_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='deskorder',
-            constraint=models.UniqueConstraint(fields=('project', 'number'), name='desk_order_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='deskorder',
-            constraint=models.CheckConstraint(condition=models.Q(('total_usd__gt', 0)), name='desk_order_has_a_total'),
-        ),
-        migrations.AddConstraint(
-            model_name='deskorder',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['open', 'on_hold', 'shipped', 'delivered', 'cancelled'])), name='desk_order_state_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='deskrefund',
-            constraint=models.UniqueConstraint(fields=('project', 'key'), name='desk_refund_once_a_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='deskrefund',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_usd__gt', 0)), name='desk_refund_is_money'),
         ),
     ]

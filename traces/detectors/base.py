@@ -85,6 +85,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     gate: str | None = None  # of a human gate: "user_turn", or the decision, as the sender says it
     gates: tuple[Gate, ...] = ()  # of a live call of high risk: what the gate itself had decided, oldest first
     text: str | None = None  # only with needs = {"text"}
+    asked: tuple[str, ...] = ()  # only with needs = {"text"}: what people said in the request that a model answers
     result: str | None = None  # only with needs = {"result"}: its first RESULT_CHARS characters, JSON if no string
     is_truncated: bool = False  # only with needs = {"truncated"}: the sender says that bodies were cut
     undoes: str | None = None  # only with needs = {"undoes"}: the span whose effect a runtime takes back, as it says
@@ -102,6 +103,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_user_turn(self) -> bool:
         """A person said something, which is new information for whatever follows."""
         return self.event_type == "human_gate" and self.gate == "user_turn"
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """What people said in this step, or, where no step of theirs is recorded, to the model that answers in it."""
+        if self.is_user_turn:
+            return (self.text,) if self.text else ()
+        return self.asked
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

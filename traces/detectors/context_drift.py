@@ -11,7 +11,7 @@ from traces.detectors.passages import STEM, Mention, mention_of, place_of, stems
 from traces.detectors.values import form_of, forms_in, is_date, is_name, is_path, is_short, values_in
 
 WRITES = {"medium", "high"}  # declared or set by policy
-REQUEST_BYTES, DOCUMENT_BYTES, RESULT_BYTES = 5_000, 5_000, 30_000  # kept of a trace, as JSON
+REQUEST_BYTES, DOCUMENT_BYTES, RESULT_BYTES = 10_000, 5_000, 30_000  # kept of a trace, as JSON
 KEPT_ARGUMENTS, KEPT_SOURCES, KEPT_CALLS = 20, 10, 8
 MAX_VALUES = 60  # of a call that are looked at
 SHOWN_CHARS = 60
@@ -83,6 +83,8 @@ class Hijack(Detector):
 
     needs = frozenset({"text", "result"})
 
+    version = 2
+
     class Thresholds(Frozen):
         min_points: float = 1.0
 
@@ -95,8 +97,8 @@ class Hijack(Detector):
         has_blind_calls: bool = False
 
     def see(self, step: Step) -> Iterator[Hit]:
-        if step.is_user_turn:
-            self._hear(step.text or "")
+        for text in step.heard:
+            self._hear(text)
         if step.event_type != "tool_call" or not step.tool_name:
             return
         values = list(dict.fromkeys(islice(values_in(step.arguments), MAX_VALUES)))
@@ -111,7 +113,7 @@ class Hijack(Detector):
 
     def coverage(self) -> Iterable[str]:
         if not self.state.request:
-            yield "No message of a person in this trace: what the agent was asked is unknown, so hijack is off."
+            yield "No message of a person in this trace or its requests to models: hijack is off."
         if self.state.has_blind_calls and not self.state.sources:
             yield "No result of a tool is recorded, so hijack is off."
         if self.state.has_forgotten:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from traces.detectors.base import SETTLE_S, UNDOES, Moment, Step
-from traces.detectors.steps import FAR, Reader
+from traces.detectors.steps import FAR, Reader, texts_of
 from traces.detectors.toolset import Offers, Toolset, toolset_of
-from traces.ingest.record import Batch, SpanRecord
+from traces.ingest.record import ASKED, Batch, SpanRecord
 from traces.ingest.trajectory import add_trajectory
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the same at each reading, as nothing may depend on it
@@ -116,6 +116,9 @@ class RecordReader(Reader[SpanRecord]):
     def undoes(self, row: SpanRecord) -> str | None:
         span_id = (row.attributes or {}).get(UNDOES)
         return span_id if isinstance(span_id, str) else None
+
+    def asked(self, row: SpanRecord) -> tuple[str, ...]:
+        return texts_of((row.attributes or {}).get(ASKED))
 
 
 def _place(row: SpanRecord) -> tuple[int, datetime, datetime, str]:

@@ -64,6 +64,10 @@ class Reader(Generic[Row]):
         """Return the span of the call that a row takes back, as its sender says."""
         raise NotImplementedError
 
+    def asked(self, row: Row) -> tuple[str, ...]:
+        """Return what people said in the request that a row answers."""
+        raise NotImplementedError
+
     def risk(self, row: Row, tool: Tool | None) -> str:
         """Return the known risk of the tool that a row calls."""
         return tool.risk if tool else "unknown"
@@ -113,6 +117,7 @@ class Reader(Generic[Row]):
             gate=(decided or "user_turn") if row.event_type == "human_gate" else None,
             gates=self.gates(row) if is_gated else (),
             text=row.text if "text" in self._needs else None,
+            asked=self.asked(row) if "text" in self._needs else (),
             result=result_text(self.output(row)) if "result" in self._needs else None,
             is_truncated="truncated" in self._needs and self.is_truncated(row),
             undoes=self.undoes(row) if "undoes" in self._needs else None,
@@ -157,12 +162,20 @@ class StoredReader(Reader[StoredStep]):
     def undoes(self, row: StoredStep) -> str | None:
         return row.undoes
 
+    def asked(self, row: StoredStep) -> tuple[str, ...]:
+        return texts_of(msgspec.json.decode(row.asked)) if row.asked else ()
+
 
 @lru_cache(maxsize=256)
 def stored_toolset(toolset: UUID) -> Toolset:
     """Return a toolset, which never changes, so it is read once a process."""
     tools: list[dict[str, Any]] = StoredToolset.objects.values_list("tools", flat=True).get(pk=toolset)
     return toolset_of(tools)
+
+
+def texts_of(asked: Any) -> tuple[str, ...]:
+    """Return the texts in a list that a sender may have written; nothing else of it."""
+    return tuple(text for text in asked if isinstance(text, str)) if isinstance(asked, list) else ()
 
 
 def result_text(stored: str | None) -> str | None:

@@ -14,6 +14,7 @@ import msgspec
 from django.db import connection
 
 from traces.detectors.base import RESULT_CHARS, UNDOES
+from traces.ingest.record import ASKED
 from traces.models import Trace
 from traces.queries import LAST
 
@@ -49,6 +50,7 @@ class StoredStep(NamedTuple):
     input: str | None
     error: str | None
     text: str | None  # only with needs = {"text"}
+    asked: str | None  # the same: a list as JSON
     output_start: str | None  # only with needs = {"result"}
     says_truncated: str | None  # only with needs = {"truncated"}
     undoes: str | None  # only with needs = {"undoes"}
@@ -65,11 +67,13 @@ class Saved(msgspec.Struct, kw_only=True):
     settings: dict[str, tuple[bool, dict[str, Any]]] = {}  # {detector: (is it on, its thresholds)}
 
 
+# Columns of StoredStep: what is read for them, and the need with which it is.
 WITH_NEEDS = {
-    "text": "text",
-    "result": f"left(output, {RESULT_CHARS})",
-    "truncated": "attributes ->> 'truncated'",
-    "undoes": f"attributes ->> '{UNDOES}'",
+    "text": ("text", "text"),
+    "asked": ("text", f"CASE WHEN event_type = 'model_response' THEN attributes -> '{ASKED}' END"),
+    "output_start": ("result", f"left(output, {RESULT_CHARS})"),
+    "says_truncated": ("truncated", "attributes ->> 'truncated'"),
+    "undoes": ("undoes", f"attributes ->> '{UNDOES}'"),
 }
 # The project is left out: with it, the planner takes the primary key and reads the whole trace.
 _STEPS = """
@@ -104,9 +108,8 @@ _AGENT = "SELECT EXISTS (SELECT FROM traces_span WHERE trace_day = %s AND trace_
 
 @lru_cache(maxsize=8)
 def _steps_statement(needs: frozenset[str]) -> str:
-    plain = StoredStep._fields[: -len(WITH_NEEDS)]
-    declared = (expression if need in needs else "NULL" for need, expression in WITH_NEEDS.items())
-    return _STEPS.format(columns=", ".join([*plain, *declared]), last=LAST)
+    declared = {column: read if need in needs else "NULL" for column, (need, read) in WITH_NEEDS.items()}
+    return _STEPS.format(columns=", ".join(declared.get(column, column) for column in StoredStep._fields), last=LAST)
 
 
 def load(trace: Trace, needs: frozenset[str], *, since: int = 0) -> Iterator[StoredStep]:

@@ -10,7 +10,7 @@ from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
 from traces.ingest.cost import money
 from traces.ingest.dialects.base import GATE, MODEL, TOOL, Dialect, Reading
 from traces.ingest.otlp_span import LOGS, Attributes, WireSpan, fit
-from traces.ingest.record import SpanRecord, content_hash
+from traces.ingest.record import ASKED, SpanRecord, content_hash
 from traces.ingest.step import arguments_hash, sane_time
 
 SAID, ECHO, NAMED = "said:", "echo:", "tool:"  # before what a span is found by, see found_by
@@ -138,10 +138,12 @@ def _attributes(span: WireSpan, reading: Reading, dialect: Dialect) -> tuple[Att
     if span.parent_span_id is None and span.scope.resource:
         found["otel.resource"] = span.scope.resource
     # Characters are a good measure of a text, and cheap; only what is near the limit is measured by its JSON.
-    if sum(map(_size, found.values())) < MAX_ATTRIBUTES // 8:
-        return found, False
-    fitting = fit(found)
-    return fitting, fitting != found
+    is_small = sum(map(_size, found.values())) < MAX_ATTRIBUTES // 8
+    fitting = found if is_small else fit(found)
+    is_cut = not is_small and fitting != found
+    if reading.asked and reading.event_type == MODEL:
+        fitting[ASKED] = reading.asked
+    return fitting, is_cut
 
 
 def _size(value: Any) -> int:

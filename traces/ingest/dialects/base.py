@@ -34,6 +34,7 @@ class Reading(msgspec.Struct, kw_only=True):
     text: str | None = None
     thinking: str | None = None
     preview: str | None = None  # what a person asked
+    asked: list[str] = []  # what people said in the request to a model, where one has spoken since its last answer
     model: str | None = None
     provider: str | None = None
     input_tokens: int | None = None  # with those read from and written to a cache

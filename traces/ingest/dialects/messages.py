@@ -12,7 +12,9 @@ from traces.ingest.record import Call, Result
 TEXTS, THOUGHTS = {"text", "output_text"}, {"reasoning", "thinking"}
 CALLS = {"tool_call", "tool_use", "tool-call", "function_call", "server_tool_call"}
 RESULTS = {"tool_call_response", "tool_result", "tool-result", "function_call_output", "server_tool_call_response"}
-ROLES = {"ai": "assistant", "AIMessageChunk": "assistant", "model": "assistant", "human": "user"}
+ASKED_CHARS, ASKED_TEXTS = 16_000, 20  # of what people said in one conversation, the newest first
+USER = "user"
+ROLES = {"ai": "assistant", "AIMessageChunk": "assistant", "model": "assistant", "human": USER}
 
 
 class Said(msgspec.Struct):
@@ -43,6 +45,13 @@ class Conversation:
     def __reversed__(self) -> Iterator[Said]:
         return _taken_apart(reversed(self._sent))
 
+    def texts_of_people(self) -> Iterator[str]:
+        """Yield what people said, the last first; of the rest of a conversation nothing is read."""
+        likely = (one for one in reversed(self._sent) if not isinstance(one, Raw) or _may_be_of_person(bytes(one)))
+        for said in _taken_apart(likely):
+            if said.role == USER:
+                yield from reversed(said.texts)
+
 
 def _messages(value: Any) -> list[Any]:
     if isinstance(value, str) and value[:1] == "[":
@@ -63,6 +72,10 @@ def _taken_apart(messages: Iterable[Any]) -> Iterator[Said]:
             yield _said(message)
 
 
+def _may_be_of_person(message: bytes) -> bool:
+    return b'"user"' in message or b'"human"' in message
+
+
 def note_answer(reading: Reading, messages: Conversation) -> None:
     """Take text, thoughts and calls from what a model answered."""
     texts: list[str] = []
@@ -78,15 +91,35 @@ def note_answer(reading: Reading, messages: Conversation) -> None:
 
 
 def note_request(reading: Reading, messages: Conversation) -> None:
-    """Take the results that are new in a request: those after the last answer. The rest is history, told before."""
+    """Take the results that are new in a request: those after the last answer. The rest is history, told before.
+
+    Where a person has spoken since, take what people said in it, the turns before included: these may lie in traces of
+    their own.
+    """
+    has_spoken = False
     for said in reversed(messages):
         if said.role == "assistant" or said.calls:
             answered = {result.id for result in reading.results}
             reading.told = [call for call in said.calls if call.id in answered]
             break
         reading.results = [*said.results, *reading.results]
-    asked = (text for said in messages if said.role == "user" for text in said.texts)
-    reading.preview = next(asked, None) or reading.preview
+        has_spoken |= said.role == USER and bool(said.texts)
+    first = (text for said in messages if said.role == USER for text in said.texts)
+    reading.preview = next(first, None) or reading.preview
+    if has_spoken:
+        reading.asked = _within(messages.texts_of_people())
+
+
+def _within(texts: Iterable[str]) -> list[str]:
+    """Return the first of some texts in reverse, ASKED_CHARS of them at most; of one that is too long both ends."""
+    found: list[str] = []
+    room = ASKED_CHARS
+    for text in texts:
+        if room <= 0 or len(found) >= ASKED_TEXTS:
+            break
+        found.append(text if len(text) <= room else f"{text[: room // 2]}\n{text[len(text) - room // 2 :]}")
+        room -= len(text)
+    return found[::-1]
 
 
 def unwrapped(message: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "traces.detectors.apps.DetectorsConfig",
     "traces.drills.apps.DrillsConfig",
     "traces.alerts.apps.AlertsConfig",
+    "traces.tuning.apps.TuningConfig",
     "approvals.apps.ApprovalsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

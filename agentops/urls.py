@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("agentops.notify.urls")),
     path("", include("agentops.redaction.urls")),
     path("", include("traces.alerts.urls")),
+    path("", include("traces.tuning.urls")),
     path("", include("approvals.urls")),
     path("", include("agentops.runtime.urls")),
     path("", include("traces.urls")),

@@ -27,6 +27,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "manage_keys": _ADMIN,
     "manage_policies": _ADMIN,
     "manage_channels": _ADMIN,
+    "manage_detectors": _ADMIN,
     "manage_containment": _ADMIN,
     "manage_redaction": _ADMIN,
     "view_audit": _ADMIN,

@@ -39,7 +39,9 @@ def make_step(number: int, **fields: Any) -> Step:
 
 def hits(one: Detector, steps: Iterable[Step]) -> dict[tuple[str, str], Hit]:
     """Return the last hit of each kind and onset."""
-    return {(hit.kind, hit.onset.span_id): hit for step in steps for hit in one.see(step)}
+    found = {(hit.kind, hit.onset.span_id): hit for step in steps for hit in one.see(step)}
+    assert not one.kinds or {kind for kind, _ in found} <= {*one.kinds}, "a kind that it does not list"
+    return found
 
 
 def kinds(one: Detector, steps: Iterable[Step]) -> set[str]:

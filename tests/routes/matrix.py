@@ -18,7 +18,10 @@ from tests.notify.builders import make_channel
 from tests.routes.route import ANY, Route, api, key_door, page, public
 from tests.traces.builders import send, step
 from traces.alerts.verdicts import Demotion
+from traces.detectors.tool_loop import ToolLoop
 from traces.models import Session, Trace
+from traces.tuning.models import SettingsVersion
+from traces.tuning.services import Wish, set_detector
 
 
 def a_member(project: Project) -> dict[str, object]:
@@ -77,6 +80,17 @@ def a_silence(project: Project) -> dict[str, object]:
     return {"silence_id": silence_one(project, make_user(), pattern="tool_loop").pk}
 
 
+def a_detector(_: Project) -> dict[str, object]:
+    return {"name": "ToolLoop"}
+
+
+def a_settings_version(project: Project) -> dict[str, object]:
+    by = make_membership(project).user
+    for repeats in (6, 7):
+        set_detector(project, ToolLoop, Wish({"min_repeats": repeats}), by=by)
+    return {"pk": SettingsVersion.objects.of(project).earliest("number").pk}
+
+
 def an_approval(project: Project) -> dict[str, object]:
     make_membership(project, Role.APPROVER)
     return {"approval_id": propose(project).pk}
@@ -119,6 +133,8 @@ NEW_KEY = {"name": "ci", "scopes": ["ingest"], "expires": "30"}
 NEW_CHANNEL = {"name": "hooks", "url": "https://hooks.example.com/"}
 
 NEW_RULE = {"name": "employee_id", "pattern": r"EMP-\d+"}
+
+NEW_SETTINGS = {"mode": "on", "min_repeats": "6", "base": "0"}
 
 A_PROPOSAL = {"tool_name": "issue_refund", "arguments": {"order_id": 1001}}
 A_VERDICT = {"verdict": "true_positive", "note": "It was."}
@@ -212,6 +228,13 @@ MATRIX: dict[str, Route] = {
     "/silences/<uuid:silence_id>/end": page("acknowledge", ok={"POST": 302}, objects=a_silence),
     "/mttd": page(),
     "/demotions/<uuid:demotion_id>/lift": page("acknowledge", ok={"POST": 302}, objects=a_demotion),
+    # tuning: pages
+    "/detectors": page(),
+    "/detectors/<str:name>": page(objects=a_detector, is_shared=True),
+    "/detectors/<str:name>/set": page(
+        "manage_detectors", ok={"POST": 302}, objects=a_detector, is_shared=True, data=NEW_SETTINGS
+    ),
+    "/detectors/versions/<uuid:pk>/restore": page("manage_detectors", ok={"POST": 302}, objects=a_settings_version),
     # runtime: pages
     "/runs": page(),
     "/runs/new": page("run", ok={"GET": 200, "POST": 302}, data=A_WISH),
@@ -238,6 +261,8 @@ MATRIX: dict[str, Route] = {
     "/api/v1/alerts/<str:alert_id>/resolve": api("manage", ok={"POST": 200}, objects=an_alert, data=A_VERDICT),
     "/api/v1/drills": api("manage", ok={"POST": 201}, data=A_DRILL),
     "/api/v1/mttd": api(),
+    "/api/v1/detectors": api(),
+    "/api/v1/detectors/<str:name>": api(objects=a_detector, is_shared=True),
     # runs: API
     "/api/v1/runs": api({"GET": "read", "POST": "run"}, ok={"GET": 200, "POST": 201}, data=A_RUN),
     "/api/v1/runs/<str:run_id>": api(objects=a_run),

@@ -27,7 +27,8 @@ class Route:
     `ok` is the status of each method that the route knows, for who may call it; every other method is answered 405.
     `objects` makes what the address names, in a given project: {"pk": …}. The same in a foreign project must be
     answered 404 with the body of something that never existed. `data` is what unsafe methods send. `signed_in` is what
-    a person with a session gets from a PUBLIC route, where it differs.
+    a person with a session gets from a PUBLIC route, where it differs. What `is_shared` is the product's own, and the
+    same in every project.
     """
 
     door: Door
@@ -37,6 +38,7 @@ class Route:
     data: Mapping[str, Any] | Callable[[Project], Mapping[str, Any]] = field(default_factory=dict)
     signed_in: int | None = None
     missing: Callable[[], dict[str, Any]] | None = None
+    is_shared: bool = False
 
     def body(self, project: Project) -> Mapping[str, Any]:
         return self.data(project) if callable(self.data) else self.data

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from traces import addresses
-from traces.api import alerts, drills, otlp, read
+from traces.api import alerts, detectors, drills, otlp, read
 
 addresses.register()
 
@@ -28,6 +28,8 @@ urlpatterns = [
     path("alerts/<str:alert_id>", alerts.AlertDetail.as_view(), name="alert"),
     path("alerts/<str:alert_id>/acknowledge", alerts.AlertAcknowledge.as_view(), name="acknowledge"),
     path("alerts/<str:alert_id>/resolve", alerts.AlertResolve.as_view(), name="resolve"),
+    path("detectors", detectors.DetectorList.as_view(), name="detectors"),
+    path("detectors/<str:name>", detectors.DetectorDetail.as_view(), name="detector"),
     path("drills", drills.Drills.as_view(), name="drills"),
     path("mttd", alerts.Mttd.as_view(), name="mttd"),
     path("ingest/batches/<str:batch_id>", read.BatchDetail.as_view(), name="batch"),

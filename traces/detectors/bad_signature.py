@@ -54,6 +54,7 @@ class BadSignature(Detector):
 
     needs = frozenset({"text", "result", "truncated", "undoes"})
     level = "call"
+    kinds = ("unknown_tool", "schema_failed", "schema_tolerated", "provenance")
 
     class Thresholds(Frozen):
         pass

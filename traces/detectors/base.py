@@ -22,7 +22,10 @@ class Severity(StrEnum):
 
 @dataclass_transform(frozen_default=True)
 class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of thresholds: numbers with the unit in the name, which a project may override."""
+    """Base of thresholds: numbers with the unit in the name, which a project may override.
+
+    What they may be is said by `msgspec.Meta` and read by `limits.py`; the top of a range keeps the state bounded.
+    """
 
 
 class Mutable(msgspec.Struct):
@@ -156,6 +159,7 @@ class Detector:
     severity: ClassVar[Severity]
     version: ClassVar[int] = 1  # count up when the same steps would now give other hits
     needs: ClassVar[frozenset[str]] = frozenset()  # of NEEDS: what is loaded for this detector beside the arguments
+    kinds: ClassVar[tuple[str, ...]] = ()  # of its hits
     level: ClassVar[Level] = "trajectory"  # "call": each hit accuses its last step alone, and is scored so
 
     class Thresholds(Frozen):

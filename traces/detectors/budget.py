@@ -1,6 +1,9 @@
 """budget: a run uses more steps, tokens, money or time than it may."""
 
 from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from traces.detectors.base import NOWHERE, Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
 
@@ -37,12 +40,14 @@ class Budget(Detector):
         choice: many times what any labelled run used that passed. A project sets its own.
     """
 
+    kinds = ("steps", "tokens", "cost", "time")
+
     class Thresholds(Frozen):
-        max_steps: int = 2_000
-        max_tokens: int = 20_000_000
-        max_cost_usd: float = 50.0
-        max_work_s: float = 28_800.0
-        max_pause_s: float = 600.0
+        max_steps: Annotated[int, Meta(ge=1, le=10_000_000)] = 2_000
+        max_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] = 20_000_000
+        max_cost_usd: Annotated[float, Meta(gt=0, le=1_000_000)] = 50.0
+        max_work_s: Annotated[float, Meta(gt=0, le=31_536_000)] = 28_800.0
+        max_pause_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
 
     class State(Mutable):
         first: StepRef | None = None

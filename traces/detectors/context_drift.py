@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
 from traces.detectors.passages import STEM, Mention, mention_of, place_of, stems, without_addresses, words
@@ -82,11 +84,12 @@ class Hijack(Detector):
     """
 
     needs = frozenset({"text", "result"})
+    kinds = ("hijack",)
 
     version = 2
 
     class Thresholds(Frozen):
-        min_points: float = 1.0
+        min_points: Annotated[float, Meta(gt=0, le=10)] = 1.0
 
     class State(Mutable):
         request: str = ""  # what people said, lower case

@@ -12,6 +12,7 @@ from traces.detectors import stored
 from traces.detectors.base import Detector, Moment, Step
 from traces.detectors.containing import contain
 from traces.detectors.findings import write_findings
+from traces.detectors.limits import usable
 from traces.detectors.models import AlertJob
 from traces.detectors.registry import all_detectors, fingerprint
 from traces.detectors.signals import found
@@ -60,7 +61,7 @@ def detect_trace(trace: Trace) -> timedelta | None:
 def _plan(saved: Saved) -> dict[type[Detector], dict[str, Any]]:
     """Return the detectors that are on in the trace's project, with the thresholds that it overrides."""
     chosen = {kind: saved.settings.get(kind.name(), (True, {})) for kind in all_detectors()}
-    return {kind: thresholds for kind, (is_on, thresholds) in chosen.items() if is_on}
+    return {kind: usable(kind, thresholds) for kind, (is_on, thresholds) in chosen.items() if is_on}
 
 
 def _kept(saved: Saved, kind: type[Detector], thresholds: dict[str, Any]) -> Any:

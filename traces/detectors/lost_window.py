@@ -1,6 +1,9 @@
 """context_drift: the model's context collapses, and the agent does again what it no longer remembers."""
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
 
@@ -34,11 +37,13 @@ class LostWindow(Detector):
         labelled run has context sizes, so the severity is low and the numbers are a choice.
     """
 
+    kinds = ("window",)
+
     class Thresholds(Frozen):
-        max_share: float = 0.5
-        min_tokens: int = 4_000
-        within_calls: int = 10
-        min_repeats: int = 3
+        max_share: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+        min_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 4_000
+        within_calls: Annotated[int, Meta(ge=1, le=100)] = 10
+        min_repeats: Annotated[int, Meta(ge=1, le=50)] = 3
 
     class State(Mutable):
         windows: dict[str, Window] = {}

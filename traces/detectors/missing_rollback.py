@@ -1,9 +1,11 @@
 """missing_rollback: a change of several steps stopped half way, and nobody took the first steps back."""
 
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 from zlib import crc32
 
 import msgspec
+from msgspec import Meta
 
 from traces.detectors.base import Detector, Frozen, Hit, Moment, Mutable, Severity, Step, StepRef, detector
 from traces.detectors.provenance import CHANGES, identifiers, words_of
@@ -62,10 +64,11 @@ class MissingRollback(Detector):
     """
 
     needs = frozenset({"result", "undoes"})
+    kinds = ("half_done", "cut_off")
 
     class Thresholds(Frozen):
-        min_changes: int = 1
-        max_quiet_s: float = 120.0
+        min_changes: Annotated[int, Meta(ge=1, le=50)] = 1
+        max_quiet_s: Annotated[float, Meta(ge=1, le=86_400)] = 120.0
 
     class State(Mutable):
         turn: int = 0

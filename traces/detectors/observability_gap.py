@@ -1,8 +1,10 @@
 """observability_gap: a run of which nobody can say what the agent did."""
 
 from collections.abc import Iterable, Iterator, Sized
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from traces.detectors.base import NOWHERE, Detector, Frozen, Hit, Moment, Mutable, Severity, Step, StepRef, detector
 from traces.detectors.lack import MOST_KEPT, Lack, has_result, hashed
@@ -48,10 +50,11 @@ class ObservabilityGap(Detector):
     """
 
     version = 1
+    kinds = ("silence", "no_steps", "holes", "no_result", "no_usage", "open_child")
 
     class Thresholds(Frozen):
-        max_silence_s: float = 300.0
-        max_hole_steps: int = 1_000
+        max_silence_s: Annotated[float, Meta(ge=1, le=604_800)] = 300.0
+        max_hole_steps: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
 
     class State(Mutable):
         steps: int = 0

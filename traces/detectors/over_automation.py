@@ -1,9 +1,11 @@
 """over_automation: an act that cannot be undone, and neither a gate nor anything that was said stands behind it."""
 
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 from zlib import crc32
 
 import msgspec
+from msgspec import Meta
 
 from traces.detectors.base import Detector, Frozen, Gate, Hit, Mutable, Severity, Step, StepRef, detector
 from traces.detectors.provenance import CHANGES, Identifier, Sources, identifiers, unknown_condition, words_of
@@ -83,11 +85,12 @@ class OverAutomation(Detector):
     """
 
     needs = frozenset({"text", "result", "truncated", "undoes"})
+    kinds = ("ungated", "gate_mismatch", "rubber_stamp", "unfounded")
 
     class Thresholds(Frozen):
-        min_read_s: float = 3.0
-        min_stamps: int = 5
-        max_stamp_s: float = 10.0
+        min_read_s: Annotated[float, Meta(ge=0, le=3_600)] = 3.0
+        min_stamps: Annotated[int, Meta(ge=2, le=50)] = 5
+        max_stamp_s: Annotated[float, Meta(ge=0, le=3_600)] = 10.0
 
     class State(Mutable):
         sources: Sources = msgspec.field(default_factory=Sources)

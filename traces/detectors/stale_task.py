@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
 from traces.detectors.values import is_date
@@ -44,9 +45,10 @@ class StaleTask(Detector):
     """
 
     needs = frozenset({"text"})
+    kinds = ("stale_entity", "closed_task")
 
     class Thresholds(Frozen):
-        min_calls: int = 1
+        min_calls: Annotated[int, Meta(ge=1, le=50)] = 1
 
     class State(Mutable):
         asked: list[str] = []  # ids in the person's last message

@@ -4,9 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
+from typing import Annotated
 from zlib import crc32
 
 import msgspec
+from msgspec import Meta
 
 from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
 from traces.detectors.provenance import CHANGES
@@ -82,16 +84,17 @@ class ToolLoop(Detector):
 
     version = 2
     needs = frozenset({"undoes"})
+    kinds = ("repeated_change", "repeated_call", "same_error", "unchanged", "cycle")
 
     class Thresholds(Frozen):
-        min_repeats: int = 5
-        min_errors: int = 4
-        min_unchanged: int = 4
-        min_similarity: float = 0.8
-        min_old: int = 5
-        min_visits: int = 3
-        min_steady: int = 2
-        within_calls: int = 20
+        min_repeats: Annotated[int, Meta(ge=2, le=50)] = 5
+        min_errors: Annotated[int, Meta(ge=2, le=50)] = 4
+        min_unchanged: Annotated[int, Meta(ge=2, le=50)] = 4
+        min_similarity: Annotated[float, Meta(ge=0, le=1)] = 0.8
+        min_old: Annotated[int, Meta(ge=2, le=50)] = 5
+        min_visits: Annotated[int, Meta(ge=2, le=50)] = 3
+        min_steady: Annotated[int, Meta(ge=1, le=50)] = 2
+        within_calls: Annotated[int, Meta(ge=4, le=60)] = 20
 
     class State(Mutable):
         calls: list[Call] = []  # of this turn, the last ones

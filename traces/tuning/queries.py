@@ -1,0 +1,113 @@
+"""What the pages and the API say of the detectors of a project."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Count
+from django.db.models.functions import Now
+from django.http import Http404
+
+from agentops.accounts.models import Project
+from traces.alerts.precision import Precision, precision_by_detector
+from traces.detectors.base import ALONE, Detector
+from traces.detectors.limits import Limit, Number, limits, usable, written
+from traces.detectors.models import DetectorSettings, Finding
+from traces.detectors.registry import all_detectors
+from traces.tuning.services import Wish, wish_of
+
+LAST = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """One threshold, as it is by default and in a project."""
+
+    limit: Limit
+    value: Number
+
+    @property
+    def here(self) -> str:
+        return written(self.value)
+
+    @property
+    def is_changed(self) -> bool:
+        return self.value != self.limit.default
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A detector as a project has it."""
+
+    kind: type[Detector]
+    wish: Wish
+    findings: int  # open ones of the last thirty days
+    precision: Precision | None = None  # by people's verdicts; None where nobody gave one
+
+    @property
+    def name(self) -> str:
+        return self.kind.name()
+
+    @property
+    def summary(self) -> str:
+        return self.kind.sections().get("", "")
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """The docstring's Definition, Input, Misses and Source."""
+        return [(name, text) for name, text in self.kind.sections().items() if name]
+
+    @property
+    def kinds(self) -> list[tuple[str, bool]]:
+        """Its kinds of findings, and of each whether it may raise an alert by itself."""
+        return [(name, name not in ALONE) for name in self.kind.kinds]
+
+    @property
+    def thresholds(self) -> list[Threshold]:
+        return thresholds(self.kind, self.wish)
+
+    @property
+    def changed(self) -> int:
+        return sum(one.is_changed for one in self.thresholds)
+
+    @property
+    def mode(self) -> str:
+        return "on" if self.wish.enabled else "off"
+
+
+def thresholds(kind: type[Detector], wish: Wish) -> list[Threshold]:
+    """Return the thresholds of a detector with what is wished for each."""
+    here = usable(kind, wish.thresholds)
+    return [Threshold(limit, here.get(limit.name, limit.default)) for limit in limits(kind)]
+
+
+def tuned(project: Project) -> list[Tuned]:
+    """Return all detectors as a project has them, by pattern. Four queries."""
+    rows = {row.detector: row for row in DetectorSettings.objects.of(project)}
+    found, judged = _counts(project), precision_by_detector(project)
+    some = [
+        Tuned(kind, wish_of(rows.get(kind.name())), found.get(kind.name(), 0), judged.get(kind.name()))
+        for kind in all_detectors()
+    ]
+    return sorted(some, key=lambda one: (one.kind.pattern, one.name))
+
+
+def tuned_or_404(project: Project, name: str) -> Tuned:
+    """Return one detector as a project has it. Four queries. Raises Http404."""
+    kind = kind_or_404(name)
+    row = DetectorSettings.objects.of(project).filter(detector=kind.name()).first()
+    found, judged = _counts(project, kind.pattern), precision_by_detector(project)
+    return Tuned(kind, wish_of(row), found.get(kind.name(), 0), judged.get(kind.name()))
+
+
+def kind_or_404(name: str) -> type[Detector]:
+    kind = next((kind for kind in all_detectors() if kind.name() == name), None)
+    if kind is None:
+        raise Http404("Nothing is here.")
+    return kind
+
+
+def _counts(project: Project, pattern: str = "") -> dict[str, int]:
+    rows = Finding.objects.of(project).open().filter(detected_at__gte=Now() - LAST)
+    if pattern:
+        rows = rows.filter(pattern=pattern)
+    return dict(rows.order_by().values_list("detector").annotate(n=Count("id")))

@@ -1,0 +1,94 @@
+"""Setting what a detector does in a project, version by version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agentops.accounts.models import Project, User
+from agentops.audit import services as audit
+from agentops.audit.ref import Ref
+from traces.detectors.base import Detector
+from traces.detectors.limits import checked, written
+from traces.detectors.models import DetectorSettings
+from traces.tuning.models import SettingsVersion
+
+
+class ChangedMeanwhileError(Exception):
+    """Somebody else saved a version since this one was looked at; `newest` is theirs."""
+
+    def __init__(self, newest: SettingsVersion) -> None:
+        super().__init__(f"{newest.by} saved version {newest.number} meanwhile.")
+        self.newest = newest
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a detector is to do in a project."""
+
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+    note: str = field(default="", compare=False)  # why
+
+    def words(self) -> list[str]:
+        """Say it in a few words each, for the trail and the history."""
+        numbers = [f"{name} = {written(value)}" for name, value in sorted(self.thresholds.items())]
+        return [*(["off"] if not self.enabled else []), *numbers] or ["the defaults"]
+
+
+def wish_of(row: DetectorSettings | SettingsVersion | None) -> Wish:
+    """Return what a row says; what a project that set nothing wishes is the default."""
+    return Wish(row.thresholds, row.enabled) if row is not None else Wish()
+
+
+@transaction.atomic
+def set_detector(
+    project: Project,
+    kind: type[Detector],
+    wish: Wish,
+    *,
+    by: User,
+    base: int | None = None,
+    request: HttpRequest | None = None,
+) -> SettingsVersion | None:
+    """Save a version, which is in force from the commit on; return None where nothing would change.
+
+    Traces in which something more happens are folded anew with other thresholds. Raises ThresholdError, and
+    ChangedMeanwhileError where `base` is no longer the number of the newest version.
+    """
+    wish = replace(wish, thresholds=checked(kind, wish.thresholds))
+    Project.objects.select_for_update().get(pk=project.pk)  # one after the other
+    newest = versions(project, kind).first()
+    number = newest.number if newest else 0
+    if newest is not None and base is not None and base != number:
+        raise ChangedMeanwhileError(newest)
+    row = DetectorSettings.objects.of(project).filter(detector=kind.name()).first()
+    before = wish_of(row)
+    if before == wish:
+        return None
+    about = {"thresholds": dict(wish.thresholds), "enabled": wish.enabled}
+    DetectorSettings.objects.update_or_create(project=project, detector=kind.name(), defaults=about)
+    made = SettingsVersion.objects.create(
+        project=project, detector=kind.name(), number=number + 1, note=wish.note, by=by, **about
+    )
+    detail = {"version": made.number, "before": before.words(), "after": wish.words(), "note": wish.note}
+    target = Ref("detector", kind.name(), kind.name())
+    audit.record("detector.changed", actor=by, project=project, target=target, detail=detail, request=request)
+    return made
+
+
+def restore(
+    project: Project, kind: type[Detector], version: SettingsVersion, *, by: User, request: HttpRequest | None = None
+) -> SettingsVersion | None:
+    """Put an earlier version in force again, as a new one. Raises ThresholdError where the code takes it no more."""
+    wish = replace(wish_of(version), note=f"version {version.number} again")
+    return set_detector(project, kind, wish, by=by, request=request)
+
+
+def versions(project: Project, kind: type[Detector]) -> QuerySet[SettingsVersion]:
+    """Return what was set for a detector, newest first, with who did. One query."""
+    rows = SettingsVersion.objects.of(project).filter(detector=kind.name())
+    return rows.select_related("by").order_by("-number")

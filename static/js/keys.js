@@ -25,6 +25,12 @@ const isError = (row) => "error" in row.dataset;
 const isFinding = (row) => "finding" in row.dataset || row.querySelector(".finding") !== null;
 const click = (selector) => document.querySelector(selector)?.click();
 
+/* What opens leads on to its first field. */
+function press(own) {
+  own.click();
+  if (own.matches("summary") && own.parentElement.open) own.parentElement.querySelector("select, input:not([type='hidden'])")?.focus();
+}
+
 const ACTIONS = {
   j: () => move(1),
   k: () => move(-1),
@@ -58,7 +64,7 @@ document.addEventListener("keydown", (event) => {
   if (inChord && ROOMS[event.key]) return go(event.key);
   const focused = document.querySelector(`[data-focus-key="${CSS.escape(event.key)}"]`);
   const own = document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not(input)`);
-  const action = focused ? () => focused.focus() : own ? () => own.click() : ACTIONS[event.key];
+  const action = focused ? () => focused.focus() : own ? () => press(own) : ACTIONS[event.key];
   if (!action) return;
   event.preventDefault();
   action();

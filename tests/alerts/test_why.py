@@ -91,7 +91,7 @@ def test_a_trace_says_what_became_of_each_finding_and_what_each_detector_made_of
     run_jobs()
     content = page(client, "/why/calm")
     assert "no rule below was met" in content
-    assert "ToolLoop: nothing" in content
+    assert "ToolLoop</span> <span>nothing" in content
     for fields in ({"backfill": True}, {"kind": "provenance"}, {"tool_name": "x"}):
         bring(make_finding(member.project, trace, **fields))
     make_finding(member.project, trace)

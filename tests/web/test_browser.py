@@ -7,8 +7,11 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from agentops.accounts.models import Membership
 from tests.accessible import RULES_OF_COLOUR, sideways, violations
+from tests.alerts.builders import make_trace, raise_one, silence_one
 from tests.builders import make_membership, signed_in
+from tests.notify.builders import make_channel
 from tests.traces.api import Api
 from tests.traces.builders import send, step
 from tests.web.test_pages import hostile_steps
@@ -78,6 +81,24 @@ def test_no_page_scrolls_sideways(open_page: Open) -> None:
         for width in (1440, 1280, 900, 390):
             page.set_viewport_size({"width": width, "height": 844})
             assert sideways(page) <= 0, (address, width)
+
+
+def test_names_as_long_as_they_may_be_stay_inside_and_can_be_read_whole(open_page: Open) -> None:
+    page = open_page("/traces")
+    here = page.url.removesuffix("/traces")
+    member = Membership.objects.get(project=page.project)  # type: ignore[attr-defined]
+    long = "mcp__" + "customer_records_" * 8
+    alert = raise_one(member.project, make_trace(member.project, agent=long), tool_name=long)
+    silence_one(member.project, member.user, agent=f"{long}*", tool_name=f"*{long}*")
+    make_channel(member.project, name=long[:120])
+    for address in ("/silences", f"/alerts/{alert.pk}", f"/alerts/{alert.pk}/why", "/settings/channels/routing"):
+        page.goto(here + address)
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert sideways(page) <= 0, (address, width)
+    page.goto(f"{here}/silences")
+    assert page.evaluate("(a => a.scrollWidth - a.parentNode.clientWidth)(document.querySelector('td .row-link'))") <= 0
+    assert f"*{long}*" in page.inner_text("td .row-link")
 
 
 def test_the_ledger_is_accessible_and_a_batch_is_opened_by_keyboard_alone(open_page: Open) -> None:

@@ -1,14 +1,17 @@
 """budget: steps, tokens, money and time of a run, each with its own limit."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests.builders import make_project
 from tests.detectors.steps import hits, kinds, make_step
 from tests.traces.builders import send, step
-from traces.detectors.base import Hit, Severity, Step
+from traces.detectors.base import Hit, SessionSoFar, Severity, Step
 from traces.detectors.budget import Budget
 from traces.detectors.fold import detect_trace
 from traces.detectors.models import DetectorSettings, Finding
@@ -119,3 +122,73 @@ def test_a_project_sets_its_own_budget_and_what_senders_say_of_costs_counts() ->
     assert (finding.kind, finding.severity, finding.onset_number) == ("cost", "medium", 2)
     assert finding.explanation.startswith("The run has cost $")
     assert "of it estimated" in finding.explanation
+
+
+def test_a_session_adds_what_its_other_runs_used() -> None:
+    one = Budget(max_session_tokens=10_500, max_session_cost_usd=99.0)
+    one.session = SessionSoFar(runs=2, steps=7, tokens=9_000, cost_usd=3.0, work_s=60.0)
+    hit = only(one, [model(1), model(2), model(3)])
+    assert (hit.kind, hit.onset.number, hit.of_session) == ("session_tokens", 2, True)
+    assert hit.say.startswith("The session, 3 runs so far, has used 11,000 tokens; its budget is 10,500.")
+
+
+BUDGETS: dict[str, Any] = {
+    "steps": {"max_session_steps": 5},
+    "tokens": {"max_session_tokens": 5_000},
+    "cost": {"max_session_cost_usd": 2.6},
+    "time": {"max_session_work_s": 45.0},
+}
+
+
+def run(trace_id: str, numbers: Iterable[int], session: str | None = "s-1") -> list[dict[str, Any]]:
+    """Model calls of one session: 1,000 tokens, $0.50 and ten seconds each."""
+    about = {"event_type": "model_response", "tool_name": None, "input_tokens": 1_000, "cost_usd": 0.5}
+    about |= {"trace_id": trace_id, "session_id": session, "duration_ms": 10_000}
+    return [step(number, timestamp=f"2026-03-16T12:00:{number * 10:02}Z", **about) for number in numbers]
+
+
+def look_at(*traces: str) -> list[tuple[str, str]]:
+    """Look at traces in this order; return the findings as (trace, kind)."""
+    for name in traces:
+        detect_trace(Trace.objects.get(external_trace_id=name))
+    found = Finding.objects.filter(state="open", kind__startswith="session_")
+    return list(found.order_by("id").values_list("trace__external_trace_id", "kind"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_session_beyond_its_budget_is_one_finding_whichever_run_is_looked_at_and_however_often(budget: str) -> None:
+    project = make_project()
+    DetectorSettings.objects.create(project=project, detector="Budget", thresholds=BUDGETS[budget])
+    send(project, *run("one", range(1, 4)))
+    assert look_at("one", "one") == []
+    send(project, *run("two", range(1, 4)))
+    assert look_at("two", "one", "two") == [("two", f"session_{budget}")]
+    send(project, *run("three", [2, 3]), *run("one", [4]))
+    assert look_at("one", "three", "two") == [("two", f"session_{budget}")]
+    send(project, *run("three", [1]), *run("two", [0]))  # late: both are read anew
+    assert look_at("three", "two") == [("two", f"session_{budget}")]
+
+
+@pytest.mark.django_db
+def test_runs_of_other_sessions_and_of_none_do_not_count() -> None:
+    project = make_project()
+    DetectorSettings.objects.create(project=project, detector="Budget", thresholds=BUDGETS["steps"])
+    send(project, *run("one", range(1, 4)), *run("two", range(1, 4), "s-2"), *run("three", range(1, 9), None))
+    assert look_at("one", "two", "three") == []
+
+
+@pytest.mark.django_db
+def test_a_session_costs_one_query_more_and_none_where_it_has_no_budget() -> None:
+    project = make_project()
+
+    def cost(name: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            detect_trace(Trace.objects.get(external_trace_id=name))
+        return len(queries)
+
+    send(project, *run("one", [1]), *run("two", [1]), *run("three", [1]))
+    cost("one")
+    before = cost("two")
+    DetectorSettings.objects.create(project=project, detector="Budget", thresholds={"max_session_steps": 99})
+    assert cost("three") == before + 1

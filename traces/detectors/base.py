@@ -135,6 +135,16 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
         return self.status != "running" and self.at_s >= self.settles_s
 
 
+class SessionSoFar(msgspec.Struct, frozen=True):
+    """What the other runs of a session have used, as the sums of their traces say when a look at this one begins."""
+
+    runs: int
+    steps: int
+    tokens: int
+    cost_usd: float
+    work_s: float  # from each run's first span to its last
+
+
 class Hit(msgspec.Struct, frozen=True):
     """One recognition. A later hit of the same kind and onset replaces it: the failure goes on.
 
@@ -150,6 +160,7 @@ class Hit(msgspec.Struct, frozen=True):
     tool: str | None = None
     severity: Severity | None = None  # where it differs from the detector's
     due_s: float | None = None  # of an absence: when its threshold passed, seconds since the epoch
+    of_session: bool = False  # accuses the whole session: once for all its runs
 
 
 class Detector:
@@ -170,6 +181,7 @@ class Detector:
 
     thresholds: Any
     state: Any
+    session: SessionSoFar | None = None  # only where it judges sessions and the run is of one
 
     def __init__(self, *, state: Any = None, **thresholds: Any) -> None:
         self.thresholds = self.Thresholds(**thresholds)
@@ -197,6 +209,10 @@ class Detector:
     def listens(cls) -> bool:
         """Say whether silence means anything to it; nobody's time is spent on asking those that it does not."""
         return cls.silent is not Detector.silent
+
+    def judges_session(self) -> bool:
+        """Say whether, with these thresholds, it asks for what the other runs of the session have used."""
+        return False
 
     def coverage(self) -> Iterable[str]:
         """Say what could not be judged in this trace, and why."""

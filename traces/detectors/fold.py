@@ -15,6 +15,7 @@ from traces.detectors.findings import write_findings
 from traces.detectors.limits import usable
 from traces.detectors.models import AlertJob
 from traces.detectors.registry import all_detectors, fingerprint
+from traces.detectors.sessions import drop_said, open_session
 from traces.detectors.signals import found
 from traces.detectors.silence import Said, look_again_in, moment_of
 from traces.detectors.steps import Key, StoredReader, key_of
@@ -32,10 +33,10 @@ class StateTooLargeError(Exception):
 def detect_trace(trace: Trace) -> timedelta | None:
     """Fold what is new in a trace, and return when to look again if nothing more comes; None for never.
 
-    Runs inside the caller's transaction: five statements, one more for a run with calls of high risk, a row for each
-    new step, and three statements for a detector with hits; then one that asks what stops a run, and two more where
-    something may. Steps that come late, and a detector whose code or thresholds are not those of its saved state, are
-    folded anew from the first step.
+    Runs inside the caller's transaction: five statements, one more for a run with calls of high risk, one where the
+    project has a budget for sessions, a row for each new step, and three statements for a detector with hits; then one
+    that asks what stops a run, and two more where something may. Steps that come late, and a detector whose code or
+    thresholds are not those of its saved state, are folded anew from the first step.
     """
     saved = stored.saved_of(trace)
     plan = _plan(saved)
@@ -86,6 +87,7 @@ def _fold(
     is_replay: bool,
 ) -> None:
     said = {one.name(): Said(saved.states.get(one.name())) for one in detectors}
+    open_session(trace, detectors)
     for step in _read(trace, saved, detectors, rows):
         for one in detectors:
             for hit in one.see(step):
@@ -93,6 +95,8 @@ def _fold(
     if moment is not None:
         for one in detectors:
             said[one.name()].ask(one, moment)
+    for one in detectors:
+        drop_said(trace, one, said[one.name()].hits)
     _remember(saved, detectors, said)
     stored.save(trace, saved)
     changed = [

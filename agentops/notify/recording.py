@@ -36,7 +36,12 @@ def unfold_stragglers(channel_id: UUID) -> None:
 
 @transaction.atomic
 def record(delivery: Delivery, outcome: Outcome, *, folded: Collection[UUID], took_s: float, is_last: bool) -> None:
-    """Write down how an attempt ended."""
+    """Write down how an attempt ended.
+
+    The channel's row is locked first, as by whoever tells of its trouble: so neither waits for the other's rows, and
+    what people were told of it during the attempt is known here.
+    """
+    channel = Channel.objects.select_for_update(no_key=True).get(pk=delivery.channel_id)
     log.info(
         "delivery_attempted",
         channel=str(delivery.channel_id),
@@ -50,17 +55,16 @@ def record(delivery: Delivery, outcome: Outcome, *, folded: Collection[UUID], to
     ours = Delivery.objects.filter(pk__in=[delivery.pk, *folded])
     ours.update(last_status=outcome.status, last_took_ms=took_ms)
     if outcome.result is Result.DELIVERED:
-        _delivered(delivery, ours)
+        _delivered(channel, delivery, ours)
     elif outcome.result is Result.GONE:
-        _gone(delivery.channel, outcome)
+        _gone(channel, outcome)
     else:
-        _failed(delivery.channel, outcome)
+        _failed(channel, outcome)
         if is_last:
             ours.pending().update(state=DeliveryState.FAILED, ended_at=Now())
 
 
-def _delivered(delivery: Delivery, ours: DeliveryQuerySet) -> None:
-    channel = delivery.channel
+def _delivered(channel: Channel, delivery: Delivery, ours: DeliveryQuerySet) -> None:
     ours.update(
         state=DeliveryState.DELIVERED,
         first_attempt_at=Coalesce("first_attempt_at", delivery.first_attempt_at),

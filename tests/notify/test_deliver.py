@@ -2,15 +2,21 @@
 
 import json
 import time
+from datetime import timedelta
 
 import pytest
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Reference
 
-from agentops.notify.deliver import WAITS_S, drain
+from agentops.notify.channels.base import Outcome, Result
+from agentops.notify.deliver import WAITS_S, begin_next, drain
 from agentops.notify.models import Channel, Delivery, DeliveryState, FeedItem
-from agentops.notify.recording import tell_of_failing_channels
+from agentops.notify.recording import record, tell_of_failing_channels
 from agentops.notify.services import MOST_PER_WINDOW, notify
 from tests.builders import make_project
+from tests.locks import SOON_S, start, wait_for_company
 from tests.notify.builders import let_pass, make_channel, make_message
 from tests.receivers import OK, Receiver, answer, receiving
 
@@ -200,6 +206,36 @@ def test_people_are_told_once_of_a_channel_that_failed_for_two_minutes_and_once_
     assert titles(other) == ["about alert:1", "The channel hooks fails (5xx)", "The channel hooks works again"]
     names = [name for name, said in announced if said["channel_id"] == channel.pk]
     assert names == ["channel_failing", "channel_recovered", "delivered"]
+
+
+def test_people_who_were_told_during_an_attempt_that_a_channel_fails_hear_that_it_works_again(project):
+    channel = make_channel(project, name="hooks", failing_since=timezone.now() - timedelta(minutes=3))
+    tell(project, "alert:1")
+    delivery = begin_next(channel.pk)
+    tell_of_failing_channels()  # the receiver takes its time
+    record(delivery, Outcome(Result.DELIVERED, "2xx"), folded=[], took_s=9.0, is_last=False)
+    assert list(
+        FeedItem.objects.filter(kind__startswith="channel.").order_by("id").values_list("title", flat=True)
+    ) == [
+        "The channel hooks fails ()",
+        "The channel hooks works again",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_waits_for_whoever_tells_of_its_channel_and_holds_nothing_that_they_want(project):
+    channel = make_channel(project)
+    tell(project, "alert:1")
+    delivery = begin_next(channel.pk)
+    arrived = Outcome(Result.DELIVERED, "2xx")
+    with transaction.atomic():
+        Channel.objects.filter(pk=channel.pk).update(fell_back_at=Now())  # as the fallback begins
+        ending = start(lambda: record(delivery, arrived, folded=[], took_s=0.1, is_last=False))
+        wait_for_company()
+        Delivery.objects.select_for_update(nowait=True).get(pk=delivery.pk)
+    ending.join(SOON_S)
+    delivery.refresh_from_db()
+    assert delivery.state == DeliveryState.DELIVERED
 
 
 def test_what_was_gathered_travels_inside_one_message_and_counts_as_delivered(

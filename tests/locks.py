@@ -1,0 +1,36 @@
+"""Two transactions that meet: one goes on only when the other has come to wait for it."""
+
+import threading
+from collections.abc import Callable
+
+from django.db import connection
+
+from tests.instance import wait_until
+
+SOON_S = 20
+
+
+def start(move: Callable[[], object]) -> threading.Thread:
+    """Make a move in a thread with a connection of its own."""
+
+    def make() -> None:
+        try:
+            move()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    return thread
+
+
+def wait_for_company() -> None:
+    """Return once another transaction waits for the one under way."""
+    assert wait_until(_is_awaited, SOON_S)
+
+
+def _is_awaited() -> bool:
+    mine = "locktype = 'transactionid' AND transactionid = pg_current_xact_id()::xid"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND {mine})")  # noqa: S608 - a constant
+        return bool(cursor.fetchone()[0])

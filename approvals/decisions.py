@@ -68,10 +68,11 @@ def decide(
     refuse_if_over(approval)
     if given.digest != approval.digest:
         raise StaleDigestError(STALE)
-    status = _status(given)
+    status, edit = _status(given), None
     if status == Status.APPROVED and (text := _other_arguments(approval, given)):
-        _edit(approval, text, by, request)
+        edit = _edit(approval, text, by)
         if approval.mode == Mode.FOUR_EYES:
+            _record(approval, "edited", by, edit, request)
             return approval
     if status == Status.APPROVED:
         _check_typed(approval, given)
@@ -80,6 +81,8 @@ def decide(
         changed["execute_by"] = database_now() + timedelta(seconds=approval.execute_within_s)
     _change(approval, changed)
     _follow(approval)
+    if edit is not None:
+        _record(approval, "edited", by, edit, request)  # here: the audit trail is locked from now on
     detail = {"digest": approval.digest, "comment": approval.comment, "tool": approval.action.tool_name}
     _record(approval, status.value, by, detail, request)
     return approval
@@ -150,8 +153,8 @@ def _change(approval: Approval, changed: dict[str, Any]) -> None:
     raise StaleDigestError(STALE)
 
 
-def _edit(approval: Approval, text: str, by: Membership, request: HttpRequest | None) -> None:
-    """Give the action other arguments and a new digest; whoever edited counts as who asked."""
+def _edit(approval: Approval, text: str, by: Membership) -> dict[str, Any]:
+    """Give the action other arguments and a new digest; whoever edited counts as who asked. Return what is audited."""
     action = approval.action
     if approval.mode == Mode.FOUR_EYES and not eligible.deciders(approval, edited_by=by.user_id):
         raise eligible.NotAllowedError("Whoever edits the arguments may not approve them, and nobody else here may.")
@@ -162,7 +165,7 @@ def _edit(approval: Approval, text: str, by: Membership, request: HttpRequest | 
     _change(approval, {"digest": digest_of(action, approval)})
     action.save(update_fields=["arguments", "proposed_arguments", "edited_by", "preview"])
     announce(approval)
-    _record(approval, "edited", by, {"before": before, "after": text, "digest": approval.digest}, request)
+    return {"before": before, "after": text, "digest": approval.digest}
 
 
 def _record(approval: Approval, what: str, by: Membership, detail: dict[str, Any], request: HttpRequest | None) -> None:
@@ -177,8 +180,12 @@ def _record(approval: Approval, what: str, by: Membership, detail: dict[str, Any
 
 
 @transaction.atomic
-def end(approval: Approval, status: Status, *, comment: str = "") -> bool:
-    """End an approval without a person: expired, cancelled, superseded, denied. False when somebody was quicker."""
+def end(approval: Approval, status: Status, *, comment: str = "", is_last: bool = True) -> bool:
+    """End an approval without a person: expired, cancelled, superseded, denied. False when somebody was quicker.
+
+    Whoever has more to write in the same transaction says that this is not the last, and calls note_end() at its end:
+    the audit trail stays locked from there on.
+    """
     rows = Approval.objects.unused() if status != Status.EXPIRED else Approval.objects.overdue()
     changed = rows.filter(pk=approval.pk).update(
         status=status, decided_at=Now(), decided_by=None, comment=comment, execute_by=None
@@ -187,8 +194,14 @@ def end(approval: Approval, status: Status, *, comment: str = "") -> bool:
         return False
     approval.refresh_from_db(fields=["status", "decided_at", "decided_by", "comment", "execute_by"])
     _follow(approval)
-    audit.record(f"approval.{status.value}", actor=SYSTEM, project=approval.project_id, target=approval)
+    if is_last:
+        note_end(approval)
     return True
+
+
+def note_end(approval: Approval) -> None:
+    """Write to the audit trail how an approval ended without a person."""
+    audit.record(f"approval.{approval.status}", actor=SYSTEM, project=approval.project_id, target=approval)
 
 
 def _follow(approval: Approval) -> None:

@@ -186,10 +186,11 @@ def cancel(approval: Approval, *, comment: str = "") -> bool:
     return end(approval, Status.CANCELLED, comment=comment)
 
 
-def cancel_of_run(run_id: UUID) -> int:
-    """Take back what a run still waits for; return how many there were."""
-    waiting = Approval.objects.unused().whole().filter(action__run_id=run_id)
-    return sum(cancel(approval, comment="The run was cancelled.") for approval in waiting)
+def cancel_of_run(run_id: UUID) -> list[Approval]:
+    """Take back what a run still waits for, in the caller's transaction, who ends it with note_end() of each."""
+    waiting = Approval.objects.unused().whole().filter(action__run_id=run_id).order_by("id")
+    why = "The run was cancelled."
+    return [each for each in waiting if end(each, Status.CANCELLED, comment=why, is_last=False)]
 
 
 def note_missing_results() -> None:

@@ -8,6 +8,7 @@ from approvals.decisions import (
     decide,
     end,
     how_it_ended,
+    note_end,
     refuse_if_over,
 )
 from approvals.eligible import NotAllowedError, check, deciders, who_may
@@ -57,6 +58,7 @@ __all__ = [
     "deny_stopped",
     "end",
     "how_it_ended",
+    "note_end",
     "refuse_if_over",
     "report",
     "save_policy",

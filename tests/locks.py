@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from django.db import connection
 
+from agentops.accounts.models import Project
+from agentops.audit.chain import lock_key
 from tests.instance import wait_until
 
 SOON_S = 20
@@ -33,4 +35,11 @@ def _is_awaited() -> bool:
     mine = "locktype = 'transactionid' AND transactionid = pg_current_xact_id()::xid"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND {mine})")  # noqa: S608 - a constant
+        return bool(cursor.fetchone()[0])
+
+
+def is_trail_free(project: Project) -> bool:
+    """Say whether nobody has locked the audit trail of a project; it is locked from here on."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock_key(project.pk)])
         return bool(cursor.fetchone()[0])

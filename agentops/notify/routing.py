@@ -86,6 +86,7 @@ def set_takes_all(channel: Channel, takes_all: bool, *, by: User, request: HttpR
 @transaction.atomic
 def set_fallback(project: Project, channel: Channel | None, *, by: User, request: HttpRequest | None = None) -> None:
     """Let a channel hear what others could not deliver; without one the feed alone says so, as critical."""
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # two admins: the later one wins
     Channel.objects.of(project).filter(is_fallback=True).update(is_fallback=False)
     if channel is not None:
         Channel.objects.filter(pk=channel.pk).update(is_fallback=True)

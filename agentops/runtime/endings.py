@@ -57,6 +57,7 @@ def close(hold: Hold, ends_as: RunStatus, reason: str) -> None:
     """Start nothing new; undo what can be undone, and then end as failed or cancelled."""
     with hold.transaction() as run:
         run.calls.filter(status__in=NOT_STARTED).update(status=CallStatus.CANCELLED, ended_at=Now())
+        withdrawn = gate.cancel(run.pk)
         if ends_as == RunStatus.FAILED:
             story.failed(run, reason, at=now(run))
         if run.compensations.exclude(status__in=["not_needed", "done"]).exists():
@@ -64,7 +65,7 @@ def close(hold: Hold, ends_as: RunStatus, reason: str) -> None:
             change(run, RunStatus.ROLLING_BACK, ends_as=ends_as, reason=reason, cancel_requested_at=None)
         else:
             finish(run, ends_as, reason, RunStatus.FAILED)
-        gate.cancel(run.pk)  # last: it writes to the audit trail, which locks its chain
+        gate.note_cancelled(withdrawn)  # last: whoever decides on one of them has its row, and wants the trail next
 
 
 def finish(run: Run, ends_as: str, reason: str, failed: RunStatus) -> None:

@@ -88,9 +88,15 @@ def report(approval_id: UUID, outcome: str, detail: str) -> None:
     services.report(approval_id, outcome=outcome, detail=detail)
 
 
-def cancel(run_id: UUID) -> None:
-    """Withdraw what is pending for a run."""
-    services.cancel_of_run(run_id)
+def cancel(run_id: UUID) -> list[Approval]:
+    """Withdraw what is pending for a run, and return it for note_cancelled()."""
+    return services.cancel_of_run(run_id)
+
+
+def note_cancelled(approvals: Iterable[Approval]) -> None:
+    """Write what was withdrawn to the audit trail, which is locked from here until the transaction ends."""
+    for approval in approvals:
+        services.note_end(approval)
 
 
 def _verdict(approval: Approval) -> Verdict:

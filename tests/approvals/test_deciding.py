@@ -173,5 +173,5 @@ def test_cancelling_ends_what_waits_and_not_what_runs():
     assert services.cancel(fresh(waiting))
     running = decide(given := propose(run_id=uuid4()), approver_of(given))
     services.consume(running.pk, definition_hash="")
-    assert services.cancel_of_run(running.action.run_id) == 0
+    assert services.cancel_of_run(running.action.run_id) == []
     assert (fresh(waiting).status, fresh(running).status) == ("cancelled", "approved")

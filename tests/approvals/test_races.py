@@ -8,16 +8,19 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from agentops.accounts.models import Membership, Project
 from agentops.audit.models import Entry
+from agentops.notify.models import DeliverJob
 from approvals import services
 from approvals.decisions import end
 from approvals.models import Approval, Status
-from tests.approvals.builders import fresh, make_approver, propose
+from tests.approvals.builders import decide, fresh, make_approver, make_policy, propose
 from tests.builders import make_project
+from tests.locks import SOON_S, is_trail_free, start, wait_for_company
+from tests.notify.builders import make_channel
 from traces.models import GateFact
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,3 +129,18 @@ def test_an_edit_and_an_approval_at_once_never_approve_what_was_not_seen(project
             assert outcomes.count(f"edited: {now.digest}") == 1
             assert now.action.parsed_arguments == other
             assert "won: approved" not in outcomes
+
+
+def test_an_edit_approved_at_once_leaves_the_audit_trail_to_others_until_everybody_is_told(project: Project) -> None:
+    member, channel = make_approver(project), make_channel(project)
+    make_policy(project, mode="confirm")
+    approval = propose(project)
+    with transaction.atomic():
+        DeliverJob.objects.select_for_update().get(channel=channel)  # as whoever tells of something else
+        deciding = start(lambda: decide(approval, member, arguments={"order_id": 1002}))
+        wait_for_company()
+        assert is_trail_free(project)  # which they write to next
+    deciding.join(SOON_S)
+    assert fresh(approval).status == "approved"
+    actions = Entry.objects.of(project).filter(action__startswith="approval.").order_by("seq")
+    assert list(actions.values_list("action", flat=True)) == ["approval.edited", "approval.approved"]

@@ -3,14 +3,17 @@
 import json
 
 import pytest
+from django.db import transaction
 
 from agentops.accounts.models import Role
 from agentops.audit.models import Entry
+from agentops.notify import routing
 from agentops.notify.deliver import drain
 from agentops.notify.fallback import fall_back
 from agentops.notify.models import Channel, Delivery, FeedItem
 from agentops.notify.services import notify
 from tests.builders import make_membership, signed_in
+from tests.locks import SOON_S, start, wait_for_company
 from tests.notify.builders import let_pass, make_channel, make_message
 from tests.receivers import answer, receiving
 
@@ -124,3 +127,14 @@ def test_the_fallback_is_chosen_on_the_page_and_audited(admin):
     client.post("/settings/channels/routing/fallback", {"channel": ""})
     assert not Channel.objects.filter(is_fallback=True).exists()
     assert Entry.objects.of(admin.project).filter(action="project.fallback_chosen").count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_admins_who_choose_a_fallback_at_once_the_later_one_wins(admin):
+    first, second = make_channel(admin.project), make_channel(admin.project)
+    with transaction.atomic():
+        routing.set_fallback(admin.project, first, by=admin.user)
+        choosing = start(lambda: routing.set_fallback(admin.project, second, by=admin.user))
+        wait_for_company()
+    choosing.join(SOON_S)
+    assert Channel.objects.get(is_fallback=True) == second

@@ -1,9 +1,13 @@
 """A run from its start to its end, on a real Postgres, with a scripted model and counted effects."""
 
 import pytest
+from django.db import transaction
 
+from agentops.audit.models import Entry
 from agentops.runtime.models import RunJob
 from agentops.runtime.services import cancel_run, start_run
+from approvals.models import Approval
+from tests.locks import SOON_S, is_trail_free, start, wait_for_company
 from tests.runtime.running import Desk, due_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -217,6 +221,21 @@ def test_a_waiting_run_that_is_cancelled_withdraws_what_it_asked_for_and_undoes_
     assert desk.approvals(run)[-1].status == "cancelled"
     assert [undo.status for undo in desk.undoing(run)] == ["done"]
     assert desk.outside.count("issue_refund").total() == 0
+
+
+def test_a_run_that_is_cancelled_while_somebody_decides_leaves_them_the_audit_trail(desk: Desk) -> None:
+    run = desk.advance(desk.start([REFUND]))
+    cancel_run(run, by=desk.starter)
+    (approval,) = desk.approvals(run)
+    with transaction.atomic():
+        Approval.objects.filter(pk=approval.pk).update(comment="let me see")  # as a decision has its row
+        cancelling = start(lambda: desk.advance(run))
+        wait_for_company()
+        assert is_trail_free(desk.project)  # which they write to next
+    cancelling.join(SOON_S)
+    assert desk.fresh(run).status == desk.approvals(run)[0].status == "cancelled"
+    ends = Entry.objects.of(desk.project).order_by("seq").values_list("action", flat=True)
+    assert list(ends)[-2:] == ["run.ended", "approval.cancelled"]
 
 
 def test_an_undoing_that_fails_is_tried_again_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,16 @@
-"""Ingest: native steps and OTLP spans, 512 a POST, durable when answered, beside bare COPY of the same rows."""
+"""Ingest: native steps and OTLP spans, 512 a POST, durable when answered, beside bare COPY of the same rows.
+
+All detectors, search and the rest of the worker's jobs run meanwhile.
+"""
 
 import json
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 from uuid import uuid4
 
@@ -13,11 +19,14 @@ from bench.figures import Figure, median, quantile
 from bench.load import Client
 from tests.instance import PARTS, Instance, fresh_instance
 
-ROUNDS, SECONDS, CLIENTS = 3, 4.0, 3
-WAYS = {
-    "native": ("--form", "native"),
-    "native, gzip": ("--form", "native", "--gzip"),
-    "OTLP, gzip": ("--form", "otlp", "--gzip"),
+ROUNDS, SECONDS, CLIENTS = 3, 4.0, 4
+GZIP, OTLP = ("--form", "native", "--gzip"), ("--form", "otlp", "--gzip")
+WAYS = {  # how many web processes take it in, and what the clients send
+    "native": (1, ("--form", "native")),
+    "native, gzip": (1, GZIP),
+    "OTLP, gzip": (1, OTLP),
+    "native, gzip, two web processes": (2, GZIP),
+    "OTLP, gzip, two web processes": (2, OTLP),
 }
 FRESH_POSTS = 60
 SIZES = """
@@ -42,23 +51,51 @@ class Run:
         return sum(self.cpu_s[part] for part in parts) / self.spans * 1_000
 
 
-class Bench:
-    """A running installation that is measured from outside."""
+@dataclass(frozen=True)
+class Web:
+    """A web process, as the README starts more of them."""
 
-    def __init__(self, instance: Instance) -> None:
+    url: str
+    pid: int
+
+
+@contextmanager
+def web_beside(instance: Instance) -> Iterator[Web]:
+    """Run one more web process for an installation."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        where = ("--fd", str(door.fileno()), "--no-access-log", "--ws", "none")
+        process = instance.run_module("uvicorn", "agentops.asgi:application", *where, pass_fds=[door.fileno()])
+        try:
+            url = f"http://127.0.0.1:{port}"
+            Client(url, instance.api_key).ask("GET", "/readyz")  # the listening door holds it until it is answered
+            yield Web(url, process.pid)
+        finally:
+            process.kill()
+            process.wait()
+
+
+class Bench:
+    """A running installation that is measured from outside, with a second web process beside that of `up`."""
+
+    def __init__(self, instance: Instance, other: Web) -> None:
         self.instance = instance
         self.key = instance.api_key
-        self.parts = {part: instance.pid(part) or 0 for part in PARTS}
+        self.urls = [instance.url, other.url]
+        self.parts = {part: [instance.pid(part) or 0] for part in PARTS}
+        self.parts["web"].append(other.pid)
 
-    def post(self, *options: str) -> Run:
-        return self._run("bench.load", self.instance.url, self.key, str(SECONDS), *options)
+    def post(self, webs: int, *options: str) -> Run:
+        """Post from all clients, spread over so many web processes."""
+        urls = cycle(self.urls[:webs])
+        return self._run(("bench.load", next(urls), self.key, str(SECONDS), *options) for _ in range(CLIENTS))
 
     def copy(self, form: str) -> Run:
-        return self._run("bench.limit", str(SECONDS), form)
+        return self._run(("bench.limit", str(SECONDS), form) for _ in range(CLIENTS))
 
-    def _run(self, module: str, *arguments: str) -> Run:
+    def _run(self, commands: Iterable[tuple[str, ...]]) -> Run:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        clients: list[Any] = [self.instance.run_module(module, *arguments, **pipes) for _ in range(CLIENTS)]
+        clients: list[Any] = [self.instance.run_module(*command, **pipes) for command in commands]
         for client in clients:
             assert client.stdout.readline() == "ready\n", "a client did not start"
         cpu, sizes, began = self._cpu(), self._sizes(), time.monotonic()
@@ -76,7 +113,7 @@ class Bench:
         return Run(spans, spans / took, posts, spent, *grown)
 
     def _cpu(self) -> dict[str, float]:
-        return {part: machine.cpu_s(pid) for part, pid in self.parts.items()}
+        return {part: sum(map(machine.cpu_s, pids)) for part, pids in self.parts.items()}
 
     def _sizes(self) -> tuple[Any, ...]:
         (found,) = self.instance.query(SIZES)
@@ -96,13 +133,13 @@ class Bench:
 
 
 def run() -> Iterator[Figure]:
-    with fresh_instance() as instance:
-        measured = Bench(instance)
-        measured.post()  # connections, caches, partitions
+    with fresh_instance() as instance, web_beside(instance) as other:
+        measured = Bench(instance, other)
+        measured.post(2)  # connections, caches, partitions
         rounds: dict[str, list[tuple[Run, Run]]] = {way: [] for way in WAYS}
         for _ in range(ROUNDS):
-            for way, options in WAYS.items():
-                rounds[way].append((measured.copy(options[1]), measured.post(*options)))
+            for way, (webs, options) in WAYS.items():
+                rounds[way].append((measured.copy(options[1]), measured.post(webs, *options)))
         freshness = [took * 1_000 for took in measured.freshness_s()]
     for way, pairs in rounds.items():
         copies, runs = map(list, zip(*pairs, strict=True))

@@ -24,20 +24,20 @@ def rows(form: str) -> list[tuple[Any, ...]]:
     from traces.ingest.otlp_span import TRACES
 
     project, now = Project.objects.get(), datetime.now(UTC)
-    refs: dict[UUID, UUID] = {}
+    refs: dict[UUID, bytes] = {}
     made = []
     body = FORMS[form].template()
     batch = read(TRACES, body, is_json=False, now=now) if form == "otlp" else read_body(body, now=now)
     for place, span in enumerate(batch.spans):
-        ref = refs.setdefault(span.trace, uuid4())
-        made.append(row(span, Placed(project.pk, now.date(), ref, now, place)))
+        ref = refs.setdefault(span.trace, uuid4().bytes)
+        made.append(row(span, Placed(project.pk.bytes, now.date(), ref, now, place)))
     return made
 
 
 def elsewhere(values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Return the same rows as spans of traces that nobody has seen: the third column is the trace's."""
-    refs: dict[UUID, UUID] = {}
-    return [(*value[:2], refs.setdefault(value[2], uuid4()), *value[3:]) for value in values]
+    refs: dict[bytes, bytes] = {}
+    return [(*value[:2], refs.setdefault(value[2], uuid4().bytes), *value[3:]) for value in values]
 
 
 def main() -> None:

@@ -82,9 +82,9 @@ class Filling:
 
         steps = [self._step("template", number) for number in range(1, STEPS + 1)]
         spans = read_body(msgspec.json.encode(steps), now=datetime.now(UTC)).spans
-        nowhere = uuid4()
+        nowhere = uuid4().bytes
         return [
-            row(span, Placed(self.project.pk, self.began.date(), nowhere, self.began, i), None)
+            row(span, Placed(self.project.pk.bytes, self.began.date(), nowhere, self.began, i))
             for i, span in enumerate(spans)
         ]
 
@@ -150,7 +150,7 @@ class Filling:
         )
 
     def _rows(self, number: int, trace: Any) -> list[Row]:
-        changed = {"trace_day": trace.trace_day, "trace_ref_id": trace.pk, "received_at": trace.received_at}
+        changed = {"trace_day": trace.trace_day, "trace_ref_id": trace.pk.bytes, "received_at": trace.received_at}
         rows = [self._changed(row, changed) for row in self.templates[number % TEMPLATES]]
         if trace.agent == "seldom":
             rows[20] = self._changed(

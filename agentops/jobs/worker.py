@@ -4,6 +4,8 @@ import gc
 import os
 import threading
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from socket import gethostname
 
 import structlog
@@ -16,9 +18,13 @@ from agentops.jobs.models import SEEN_EVERY, Job, Process
 
 log = structlog.get_logger(__name__)
 
+NICENESS = 5  # a third of the weight of those who answer people and senders, where there is not enough for all
+AUTOGROUP = Path("/proc/self/autogroup")  # what Linux weighs instead, for each session of processes
+
 
 def run_worker(concurrency: int) -> int:
     """Work until told to stop, finish what runs, and return the exit code."""
+    _give_way()
     # Inside a container root is who one is; what the warning fears, pickled messages, we do not accept.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     presence = Presence()
@@ -41,6 +47,13 @@ def run_worker(concurrency: int) -> int:
     worker.start()
     presence.end()
     return int(worker.exitcode or 0)
+
+
+def _give_way() -> None:
+    """Leave the processor to web first: what was acknowledged is found a little later, and nothing is refused."""
+    os.nice(NICENESS)
+    with suppress(OSError):  # no Linux, or none that groups
+        AUTOGROUP.write_text(str(NICENESS), encoding="ascii")
 
 
 class Presence:

@@ -109,7 +109,7 @@ def test_what_ends_without_a_person_is_told_too(allow: Allow, status: Status) ->
         allow(receiver)
         approval, secret = asked(Agent(), receiver.url)
         if status == Status.EXPIRED:
-            Approval.objects.update(expires_at=Now() - timedelta(seconds=1))
+            Approval.objects.update(expires_at=Now() - timedelta(minutes=1))
         assert services.end(approval, status)
         call()
         assert verified(receiver, secret)["data"]["status"] == status

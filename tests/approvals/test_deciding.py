@@ -142,7 +142,7 @@ def test_what_nobody_decides_expires_by_the_clock_of_the_database():
     approval = propose(run_id=uuid4(), expires_in_s=60)
     expire()
     assert fresh(approval).status == "pending"
-    Approval.objects.update(expires_at=Now() - timedelta(seconds=1))
+    Approval.objects.update(expires_at=Now() - timedelta(minutes=1))
     with pytest.raises(services.AlreadyDecidedError, match="expired"):
         decide(approval, approver_of(approval))
     expire()
@@ -154,7 +154,7 @@ def test_what_nobody_decides_expires_by_the_clock_of_the_database():
 
 def test_an_approval_that_nobody_uses_in_time_expires_too():
     approval = decide(given := propose(), approver_of(given))
-    Approval.objects.update(execute_by=Now() - timedelta(seconds=1))
+    Approval.objects.update(execute_by=Now() - timedelta(minutes=1))
     expire()
     assert fresh(approval).status == "expired"
 

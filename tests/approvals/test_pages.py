@@ -210,7 +210,7 @@ def test_the_overview_says_how_many_wait(client: Client, member: Membership) -> 
     for _ in range(2):
         propose(member.project)
     assert "2 approvals wait" in page(client, "/")
-    Approval.objects.update(expires_at=Now() - timedelta(seconds=1))
+    Approval.objects.update(expires_at=Now() - timedelta(minutes=1))
     assert "approvals wait" not in page(client, "/")
 
 

@@ -21,7 +21,7 @@ def touch(*names: str, delay_s: float = 0.0, behaviour: str = "") -> None:
 
 
 def let_the_lease_run_out() -> None:
-    ProbeJob.objects.exclude(lease_id=None).update(lease_until=Now() - timedelta(seconds=1))
+    ProbeJob.objects.exclude(lease_id=None).update(lease_until=Now() - timedelta(minutes=1))
 
 
 def at_once(count: int, act: Callable[[], None]) -> None:

@@ -55,7 +55,7 @@ class World:
         self.handled.pop(who, None)
 
     def expire(self, _: str) -> None:
-        ProbeJob.objects.exclude(lease_id=None).update(lease_until=Now() - timedelta(seconds=1))
+        ProbeJob.objects.exclude(lease_id=None).update(lease_until=Now() - timedelta(minutes=1))
 
     def settle(self) -> None:
         """Let time pass, a person release what is quarantined, and somebody run what is due."""

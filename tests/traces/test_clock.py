@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def quieten(*names: str) -> None:
-    Trace.objects.filter(external_trace_id__in=names).update(closes_at=Now() - timedelta(seconds=1))
+    Trace.objects.filter(external_trace_id__in=names).update(closes_at=Now() - timedelta(minutes=1))
 
 
 def test_a_quiet_trace_is_closed_by_how_its_last_step_went() -> None:

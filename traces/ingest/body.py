@@ -9,7 +9,7 @@ from django.http.request import UnreadablePostError
 from isal import igzip_lib, isal_zlib
 
 MAX_BODY = 32 * 1024 * 1024  # bytes, after decompression
-_CHUNK = 256 * 1024
+_SPARE = 1024  # bytes unpacked beyond the announced, which tell that there are more
 # Work on batches is work of one interpreter: more of them at once only take turns, and everybody's answer is late.
 AT_WORK = 2
 SMALL = 64 * 1024  # bytes as sent that take no turn, so that a few steps do not wait behind many
@@ -60,7 +60,7 @@ def gunzip(body: bytes, limit: int = MAX_BODY) -> bytes:
     size, announced = 0, announced_size(body)
     try:
         while body and not unpack.eof:
-            parts.append(unpack.decompress(body, _CHUNK))
+            parts.append(unpack.decompress(body, max(min(announced, limit) - size, 0) + _SPARE))
             size += len(parts[-1])
             if size > limit:
                 raise BodyRefusedError(413, _too_large())

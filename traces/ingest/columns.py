@@ -1,11 +1,11 @@
 """The columns of the span table as COPY writes them: name, Postgres type, and how a merge treats each."""
 
+from datetime import date, datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import msgspec
 from django.db import connection
-from psycopg.types.json import Jsonb
+from psycopg.types.string import BytesBinaryDumper
 
 from traces.ingest.record import SpanRecord
 
@@ -28,6 +28,7 @@ PLACED = (
 )
 SAID = (
     Column("span_id", "text", "key"),
+    Column("started_at", "timestamptz", "started"),
     Column("parent_span_id", "text"),
     Column("step_number", "int4"),
     Column("event_type", "text"),
@@ -38,7 +39,6 @@ SAID = (
     Column("provider", "text"),
     Column("approval_id", "text"),
     Column("decision", "text"),
-    Column("started_at", "timestamptz", "started"),
     Column("ended_at", "timestamptz", "latest"),
     Column("is_error", "bool"),
     Column("repaired", "bool", "keep"),
@@ -64,36 +64,43 @@ SAID = (
     Column("call_id", "text"),
     Column("attributes", "jsonb", "join"),
 )
+_SAID = slice(1, 1 + len(SAID))  # of a record's values; the first is its trace
+_TEXTS = slice(1, len(SAID))  # all but the attributes
 COLUMNS = (*PLACED, *SAID)
 NAMES = ", ".join(column.name for column in COLUMNS)
-TYPES = [column.type for column in COLUMNS]
+# What COPY is sent as bytes, since psycopg packs it in Python: a UUID's sixteen, and jsonb's version before its text.
+PACKED = {"uuid": "bytea", "jsonb": "bytea"}
+TYPES = [PACKED.get(column.type, column.type) for column in COLUMNS]
+JSONB_VERSION = b"\x01"
 KEY = [column.name for column in COLUMNS if column.merge == "key"]
 
 
 class Placed(NamedTuple):
     """Where a record's row goes: what the upsert of its trace returned, and its place in the order of arrival."""
 
-    project_id: UUID
-    trace_day: Any
-    trace_ref_id: UUID
-    received_at: Any
+    project_id: bytes
+    trace_day: date
+    trace_ref_id: bytes
+    received_at: datetime
     arrival: int
     revised: bool = False
-    toolset_id: UUID | None = None
+    toolset_id: bytes | None = None
 
 
 def row(span: SpanRecord, place: Placed) -> tuple[Any, ...]:
     """Return the values of a new row, in the order of COLUMNS."""
-    said = msgspec.structs.astuple(span)[-len(SAID) :]
+    said = msgspec.structs.astuple(span)
     if span.attributes is None:
-        return place + said
-    return (*place, *said[:-1], Jsonb(span.attributes, dumps=msgspec.json.encode))
+        return place + said[_SAID]
+    return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(span.attributes))
 
 
 def copy_rows(table: str, values: list[tuple[Any, ...]]) -> None:
     """Write rows in the order of COLUMNS by binary COPY. Raises django.db.IntegrityError for a key that is there."""
     statement = f"COPY {table} ({NAMES}) FROM STDIN (FORMAT BINARY)"
-    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(TYPES)
-        for value in values:
-            copy.write_row(value)
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        cursor.adapters.register_dumper(bytes, BytesBinaryDumper)  # for bytea, where it is one in Python by default
+        with cursor.copy(statement) as copy:
+            copy.set_types(TYPES)
+            for value in values:
+                copy.write_row(value)

@@ -11,7 +11,7 @@ from agentops.redaction.hint import may_hold_secrets
 from traces.ingest.bulk import TOO_MANY, is_json_too_dense
 from traces.ingest.clean import clean, is_deeper, may_need_cleaning, repair_json
 from traces.ingest.record import Batch, Problem, Rejection
-from traces.ingest.step import MAX_DEPTH, StepIn, add_step
+from traces.ingest.step import MAX_DEPTH, FittingStep, StepIn, add_step
 
 MAX_ITEMS = 20_000
 T = TypeVar("T")
@@ -39,10 +39,10 @@ class _Envelope(msgspec.Struct):
 
 
 class _Steps(msgspec.Struct):
-    steps: list[StepIn] | UnsetType = UNSET
+    steps: list[FittingStep] | UnsetType = UNSET
 
 
-_decode_whole: Callable[[bytes], list[StepIn] | _Steps] = msgspec.json.Decoder(list[StepIn] | _Steps).decode
+_decode_whole: Callable[[bytes], list[StepIn] | _Steps] = msgspec.json.Decoder(list[FittingStep] | _Steps).decode
 _decode_start: Callable[[bytes], list[Raw] | _Envelope] = msgspec.json.Decoder(list[Raw] | _Envelope).decode
 _steps = msgspec.json.Decoder(StepIn)
 

@@ -24,16 +24,14 @@ def toolset(tools: list[dict[str, Any]]) -> ToolsetRecord:
     return ToolsetRecord(sha256(msgspec.json.encode(tools, order="deterministic")).digest(), tools)
 
 
-class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SpanRecord(msgspec.Struct, frozen=True, gc=False):
     """One span, ready for its row; the names are those of the columns (traces.models.Span)."""
 
-    # Not of its row.
     trace: UUID
-    toolset: ToolsetRecord | None = None
-    is_told: bool = False  # made of what messages tell, and no item of the request
 
     # Of its row, in the order in which COPY writes it (columns.py).
     span_id: str
+    started_at: datetime
     parent_span_id: str | None = None
     step_number: int | None = None
     event_type: str | None = None
@@ -44,7 +42,6 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider: str | None = None
     approval_id: str | None = None
     decision: str | None = None
-    started_at: datetime
     ended_at: datetime | None = None
     is_error: bool | None = None
     repaired: bool = False
@@ -69,6 +66,10 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: str | None = None
     call_id: str | None = None  # what the same call is found by in other spans, see ingest/calls.py
     attributes: dict[str, Any] | None = None
+
+    # Not of its row.
+    toolset: ToolsetRecord | None = None
+    is_told: bool = False  # made of what messages tell, and no item of the request
 
     @property
     def key(self) -> tuple[UUID, str]:

@@ -44,18 +44,11 @@ class Sums:
     def add(self, span: SpanRecord, before: Change | None) -> None:
         """Add a span; `before` is what was stored of it, or None for a new one."""
         if before is None:
-            before = _NOTHING
-            self.spans += 1
-            self._add_cost(span.event_type, span.is_error, span.cost_usd, span.estimated_usd)
+            self._add_new(span)
         else:
-            self._change_cost(span, before)
-        self._add_tokens(span, before)
-        if span.event_type and before.event_type is None:
-            self.marks.append(_mark(span))
-        self.errors += _failed(_first(before.event_type, span.event_type), _first(before.is_error, span.is_error))
-        self.errors -= _failed(before.event_type, before.is_error)
-        if not before.added:
-            return
+            self._add_change(span, before)
+            if not before.added:
+                return
         if span.tool_name and len(self.tool_names) < MAX_TOOLS:
             self.tool_names[span.tool_name] = None
         self.model = span.model or self.model
@@ -63,8 +56,23 @@ class Sums:
         ended_at = span.ended_at or span.started_at
         self.ended_at = max(self.ended_at or ended_at, ended_at)
 
-    def _add_tokens(self, span: SpanRecord, before: Change) -> None:
+    def _add_new(self, span: SpanRecord) -> None:
+        self.spans += 1
+        self.input_tokens += span.input_tokens or 0
+        self.output_tokens += span.output_tokens or 0
+        self.cached_tokens += span.cached_tokens or 0
+        self._add_cost(span.event_type, span.is_error, span.cost_usd, span.estimated_usd)
+        if span.event_type:
+            self.marks.append(_mark(span))
+            self.errors += span.failed
+
+    def _add_change(self, span: SpanRecord, before: Change) -> None:
         """Add what the span says and did not say before: what is stored stays, so only a null counts."""
+        self._change_cost(span, before)
+        if span.event_type and before.event_type is None:
+            self.marks.append(_mark(span))
+        self.errors += _failed(_first(before.event_type, span.event_type), _first(before.is_error, span.is_error))
+        self.errors -= _failed(before.event_type, before.is_error)
         self.input_tokens += (span.input_tokens or 0) if before.input_tokens is None else 0
         self.output_tokens += (span.output_tokens or 0) if before.output_tokens is None else 0
         self.cached_tokens += (span.cached_tokens or 0) if before.cached_tokens is None else 0
@@ -119,9 +127,6 @@ class Sums:
             self.priced,
             self.unpriced,
         )
-
-
-_NOTHING = Change(True, *[None] * (len(Change._fields) - 1))
 
 
 def _first(stored: Any, sent: Any) -> Any:

@@ -129,11 +129,13 @@ def _rows(
     toolsets: dict[bytes, UUID],
     sums: dict[UUID, rollup.Sums],
 ) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of spans, each with the next place in its trace's order of arrival."""
+    key = project.pk.bytes
+    ids = {about.id: about.id.bytes for about in rows.values()}
     for span in spans:
         trace, arrival = rows[span.trace], sums[span.trace].take_arrival()
-        toolset = toolsets[span.toolset.sha256] if span.toolset else None
-        place = Placed(project.pk, trace.trace_day, trace.id, trace.last_received_at, arrival, toolset_id=toolset)
-        yield row(span, place)
+        toolset = toolsets[span.toolset.sha256].bytes if span.toolset else None
+        yield row(span, Placed(key, trace.trace_day, ids[trace.id], trace.last_received_at, arrival, False, toolset))
 
 
 def _waves(spans: Sequence[SpanRecord]) -> Iterable[Sequence[SpanRecord]]:

@@ -1,6 +1,7 @@
 """What became of drills: how fast each was told, which were missed, and the alert about those that were."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -11,8 +12,7 @@ from django.utils import timezone
 from agentops.accounts.models import Project
 from traces.alerts.grouping import Cause, locked, raise_on
 from traces.alerts.models import Alert, AlertState
-from traces.alerts.mttd import CAP, Point
-from traces.alerts.patterns import FAILURES
+from traces.alerts.mttd import CAP, MEASURED, Point, point_of
 from traces.drills.models import Drill
 
 PATIENCE = timedelta(minutes=2)  # what is not told by then is missed, until it is told after all
@@ -26,7 +26,7 @@ def points(project: Project, since: datetime) -> list[Point]:
     Those of the project, and the scheduled ones of the installation. The onset is what was registered before the
     first step was sent; a missed one counts as the cap.
     """
-    rows = Drill.objects.seen_by(project).filter(registered_at__gte=since, pattern__in=FAILURES)
+    rows = Drill.objects.seen_by(project).filter(registered_at__gte=since, pattern__in=MEASURED)
     drills = list(rows.order_by("registered_at"))
     told = _told(drills)
     late = timezone.now() - PATIENCE
@@ -59,11 +59,12 @@ def _told(drills: Iterable[Drill]) -> dict[object, Alert]:
 
 
 def _point(drill: Drill, alert: Alert | None) -> Point:
-    if alert is None or alert.delivered_at is None:
-        return Point(drill.pattern, None, drill.onset_at, CAP.total_seconds(), None, is_missed=True)
-    took = max(alert.delivered_at - drill.onset_at, timedelta())
-    ours_s = (alert.delivered_at - alert.received_at).total_seconds()
-    return Point(drill.pattern, None, drill.onset_at, min(took, CAP).total_seconds(), ours_s, took >= CAP)
+    if alert is not None:
+        return replace(point_of(alert, drill.onset_at, own=True), alert_id=None)
+    # Of what severity it would have been, nobody knows.
+    return Point(
+        pattern=drill.pattern, severity="", onset_at=drill.onset_at, to_told_s=CAP.total_seconds(), is_missed=True
+    )
 
 
 @transaction.atomic

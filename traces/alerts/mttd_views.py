@@ -1,7 +1,7 @@
 """The page of the time to detect, and of how often detectors are right."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +11,14 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from agentops.accounts.models import Project
 from agentops.accounts.policy import may, requires
 from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.pages import render_page
 from traces.alerts import drills, mttd, plot, precision
+from traces.alerts.contained import contained
+from traces.alerts.legs import LEGS, acknowledged, legs, resolved
 from traces.alerts.verdicts import Demotion
 
 WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
@@ -23,7 +26,7 @@ WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta
 
 @require_GET
 def mttd_page(request: ProjectRequest) -> HttpResponse:
-    """Show the time to detect, pattern by pattern, and how often each detector is right. Six queries."""
+    """Show how fast failures were told, acknowledged, contained, and how often detectors are right. Eight queries."""
     window = request.GET.get("window", "")
     window = window if window in WINDOWS else "7d"
     since = timezone.now() - WINDOWS[window]
@@ -33,8 +36,14 @@ def mttd_page(request: ProjectRequest) -> HttpResponse:
         "windows": list(WINDOWS),
         "all": mttd.figures(found),
         "rows": _rows(found),
+        "severities": _severities(found),
         "drills": mttd.figures(drilled),
         "drill_rows": _rows(drilled),
+        "leg_names": LEGS,
+        "leg_rows": _leg_rows(found, drilled),
+        "taken": _taken(found),
+        "contained": _contained(request.project, since),
+        "uncounted": mttd.uncounted(request.project, since),
         "axis": plot.axis_svg(),
         "missed": [point for point in found if point.is_missed][-1:],
         "objective": mttd.OBJECTIVE_WORDS,
@@ -50,6 +59,44 @@ def _rows(found: Sequence[mttd.Point]) -> list[dict[str, Any]]:
     for pattern, points in mttd.by_pattern(found).items():
         figures = mttd.figures(points)
         rows.append({"pattern": pattern, "figures": figures, "plot": plot.strip_plot_svg(points, figures)})
+    return rows
+
+
+def _severities(found: Sequence[mttd.Point]) -> list[dict[str, Any]]:
+    """Return the figures of each pattern and severity that there is."""
+    return [
+        {"pattern": pattern, "severity": severity, "figures": mttd.figures(some)}
+        for pattern, points in mttd.by_pattern(found).items()
+        for severity, some in mttd.by_severity(points).items()
+    ]
+
+
+def _leg_rows(found: Sequence[mttd.Point], drilled: Sequence[mttd.Point]) -> list[dict[str, Any]]:
+    """Return the legs of all drills, of all failures, and of each pattern that there is."""
+    of = {"drills": drilled, "failures": found}
+    of |= {pattern: points for pattern, points in mttd.by_pattern(found).items() if points}
+    known = {name: legs(points) for name, points in of.items()}
+    longest_s = max(map(plot.length_s, known.values()))
+    return [
+        {"name": name, "legs": parts, "strip": plot.legs_svg(parts, longest_s), "n": len(of[name])}
+        for name, parts in known.items()
+    ]
+
+
+def _taken(found: Sequence[mttd.Point]) -> list[dict[str, Any]]:
+    """Return what people did about the failures of each pattern that there is, after all of them."""
+    of = {"": found} | {pattern: points for pattern, points in mttd.by_pattern(found).items() if points}
+    return [
+        {"pattern": pattern, "n": len(points), "acknowledged": acknowledged(points), "resolved": resolved(points)}
+        for pattern, points in of.items()
+    ]
+
+
+def _contained(project: Project, since: datetime) -> list[dict[str, Any]]:
+    rows = []
+    for (pattern, by), points in contained(project, since).items():
+        figures = mttd.figures(points)
+        rows.append({"pattern": pattern, "by": by, "figures": figures, "plot": plot.strip_plot_svg(points, figures)})
     return rows
 
 

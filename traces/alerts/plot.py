@@ -1,4 +1,4 @@
-"""The strip plot of the time to detect: one dot a failure on a logarithmic axis that all patterns share."""
+"""Drawings of the time to detect: one dot a failure on a logarithmic axis, the legs of the way, shares."""
 
 from collections.abc import Sequence
 from math import log
@@ -6,11 +6,13 @@ from math import log
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from agentops.web import numbers
+from traces.alerts.legs import OURS, Leg
 from traces.alerts.mttd import CAP, CAP_WORDS, OBJECTIVE, OBJECTIVE_WORDS, Figures, Point
 
 LOWEST_S = 0.5
 HIGHEST_S = CAP.total_seconds() * 1.15  # the cap itself is inside
-DOTS = 200  # the newest of a pattern
+DOTS = 200  # the newest of a pattern, misses first
 HEIGHT = 53
 GRID = ((1, "1 s"), (10, "10 s"), (60, "1 min"))
 LIMITS = ((OBJECTIVE.total_seconds(), f"objective {OBJECTIVE_WORDS}"), (CAP.total_seconds(), f"cap {CAP_WORDS}"))
@@ -36,7 +38,7 @@ def strip_plot_svg(points: Sequence[Point], of: Figures) -> SafeString:
     label = f"{of.n} failures, {of.misses} missed" if of.n else "no failure"
     parts = [_line("grid", at) for at, _ in GRID]
     parts += [_line("objective", OBJECTIVE.total_seconds()), _line("cap", CAP.total_seconds())]
-    parts += [_dot(point, place) for place, point in enumerate(points[-DOTS:])]
+    parts += [_dot(point, place) for place, point in enumerate(_drawn(points))]
     if of.n and of.p50_s is not None and of.p95_s is not None:
         least = min(point.to_told_s for point in points)
         parts.append(
@@ -55,6 +57,13 @@ def strip_plot_svg(points: Sequence[Point], of: Figures) -> SafeString:
     )
 
 
+def _drawn(points: Sequence[Point]) -> list[Point]:
+    if len(points) <= DOTS:
+        return list(points)
+    missed = [point for point in points if point.is_missed][-DOTS // 2 :]
+    return [*[point for point in points if not point.is_missed][len(missed) - DOTS :], *missed]
+
+
 def _line(css: str, at_s: float) -> SafeString:
     return format_html('<line class="{0}" x1="{1}%" x2="{1}%" y1="0" y2="{2}"/>', css, across(at_s), HEIGHT)
 
@@ -65,7 +74,34 @@ def _dot(point: Point, place: int) -> SafeString:
         return format_html(
             '<svg x="{}%" y="{}" overflow="visible"><path class="miss" d="M-5-5 5 5M5-5-5 5"/></svg>', at, y
         )
-    return format_html('<circle class="dot" cx="{}%" cy="{}" r="3"/>', at, y)
+    css = "dot late" if point.is_late else "dot"
+    return format_html('<circle class="{}" cx="{}%" cy="{}" r="3"/>', css, at, y)
+
+
+def legs_svg(legs: Sequence[Leg], longest_s: float) -> SafeString:
+    """Draw the medians of the legs that are ours one after the other, on a scale of seconds that all rows share."""
+    at, parts, words = 0.0, [], []
+    for place, leg in enumerate(legs[OURS], 1):
+        if not leg.p50_s or not longest_s:
+            continue
+        width = 100 * leg.p50_s / longest_s
+        parts.append(
+            format_html('<rect class="leg{}" x="{}%" width="{}%" height="14"/>', place, round(at, 2), round(width, 2))
+        )
+        words.append(f"{leg.name} {numbers.duration(leg.p50_s)}")
+        at += width
+    if not parts:
+        return SafeString("")
+    return format_html(
+        '<svg class="legs" width="100%" height="14" role="img" aria-label="{}">{}</svg>',
+        ", ".join(words),
+        SafeString("".join(parts)),
+    )
+
+
+def length_s(legs: Sequence[Leg]) -> float:
+    """Return how long the medians of the legs that are ours are, one after the other."""
+    return sum(leg.p50_s or 0.0 for leg in legs[OURS])
 
 
 def share_svg(share: float | None, interval: tuple[float, float] | None, least: float) -> SafeString:

@@ -1,13 +1,11 @@
-"""The API of findings, alerts and the time to detect."""
+"""The API of findings and alerts."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import Http404
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
@@ -17,12 +15,11 @@ from rest_framework.response import Response
 from agentops.accounts.idempotency import PARAMETER, idempotent
 from agentops.accounts.project_view import CONTEXT, PAGING, ProjectView
 from agentops.accounts.scoped import get_scoped_or_404
-from traces.alerts import drills, mttd, queries, services
+from traces.alerts import queries, services
 from traces.alerts.models import Alert, AlertState, Verdict
 from traces.detectors.models import Finding
 
 JUDGED = [Verdict.TRUE_POSITIVE.value, Verdict.FALSE_POSITIVE.value]
-WEEK = timedelta(days=7)
 
 
 class ConflictError(APIException):
@@ -92,46 +89,6 @@ class AcknowledgeIn(serializers.Serializer[Any]):
 class ResolveIn(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(choices=JUDGED)
     note = serializers.CharField(max_length=2_000, allow_blank=True, default="")
-
-
-class FiguresOut(serializers.Serializer[mttd.Figures]):
-    n = serializers.IntegerField()
-    mean_s = serializers.FloatField(allow_null=True)
-    p50_s = serializers.FloatField(allow_null=True)
-    p95_s = serializers.FloatField(allow_null=True)
-    max_s = serializers.FloatField(allow_null=True)
-    misses = serializers.IntegerField(help_text="told after the cap or never; counted at the cap")
-    receipt_to_told_p50_s = serializers.FloatField(allow_null=True)
-    receipt_to_told_p95_s = serializers.FloatField(allow_null=True)
-
-
-class PatternFiguresOut(FiguresOut):
-    pattern = serializers.CharField()
-
-
-class DrillFiguresOut(serializers.Serializer[Any]):
-    onset = serializers.CharField(help_text="who says when it began: drill, registered before the first step was sent")
-    all = FiguresOut()
-    patterns = PatternFiguresOut(many=True)
-
-
-class MttdOut(serializers.Serializer[Any]):
-    since = serializers.DateTimeField()
-    until = serializers.DateTimeField()
-    onset = serializers.CharField(help_text="who says when it began: detector")
-    objective_s = serializers.FloatField()
-    cap_s = serializers.FloatField()
-    all = FiguresOut()
-    patterns = PatternFiguresOut(many=True)
-    drills = DrillFiguresOut(
-        help_text="failures injected on purpose, of this project and by the clock; in no figure above"
-    )
-
-
-class MttdQuery(serializers.Serializer[Any]):
-    since = serializers.DateTimeField(
-        required=False, default=None, help_text="received at or after; 7 days ago if not given"
-    )
 
 
 class FindingList(ProjectView):
@@ -206,24 +163,3 @@ class AlertResolve(OneAlert):
         except services.AlreadyDoneError as error:
             raise ConflictError(str(error)) from None
         return self.answer(alert)
-
-
-class Mttd(ProjectView):
-    @extend_schema(parameters=[MttdQuery], responses=MttdOut)
-    def get(self, request: Request) -> Response:
-        """Return the time from a failure's onset to a person who knows, by pattern; drills apart. Four queries."""
-        until = timezone.now()
-        since = self.query(MttdQuery)["since"] or until - WEEK
-        found = mttd.points(self.project, since)
-        drilled = drills.points(self.project, since)
-        about = {"since": since, "until": until, "onset": "detector"}
-        limits = {"objective_s": mttd.OBJECTIVE.total_seconds(), "cap_s": mttd.CAP.total_seconds()}
-        apart = {"onset": "drill", **_figures(drilled)}
-        return Response({**about, **limits, **_figures(found), "drills": apart})
-
-
-def _figures(found: Sequence[mttd.Point]) -> dict[str, Any]:
-    patterns = [
-        {"pattern": pattern, **FiguresOut(mttd.figures(some)).data} for pattern, some in mttd.by_pattern(found).items()
-    ]
-    return {"all": FiguresOut(mttd.figures(found)).data, "patterns": patterns}

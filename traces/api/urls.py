@@ -3,7 +3,7 @@
 from django.urls import path
 
 from traces import addresses
-from traces.api import alerts, detectors, drills, otlp, read
+from traces.api import alerts, detectors, drills, mttd, otlp, read
 
 addresses.register()
 
@@ -31,6 +31,6 @@ urlpatterns = [
     path("detectors", detectors.DetectorList.as_view(), name="detectors"),
     path("detectors/<str:name>", detectors.DetectorDetail.as_view(), name="detector"),
     path("drills", drills.Drills.as_view(), name="drills"),
-    path("mttd", alerts.Mttd.as_view(), name="mttd"),
+    path("mttd", mttd.Mttd.as_view(), name="mttd"),
     path("ingest/batches/<str:batch_id>", read.BatchDetail.as_view(), name="batch"),
 ]

@@ -1,9 +1,10 @@
 """Reading what was stopped, and why."""
 
+from datetime import datetime
 from uuid import UUID
 
 from agentops.accounts.models import Project
-from traces.containment.models import Stop
+from traces.containment.models import Stop, StopQuerySet
 from traces.models import Trace
 from traces.threads.models import Part, kept_as
 
@@ -23,6 +24,11 @@ def why_stopped(project: Project | UUID, trace_id: UUID) -> str:
     """Say in a few words by whom and why the trace of this id of the wire was stopped. One query."""
     stop = Stop.objects.of(project).filter(trace__trace_id=kept_as(project, trace_id)).select_related("by").first()
     return stop.why if stop else "this run was stopped"
+
+
+def stops_of_failures(project: Project, since: datetime) -> StopQuerySet:
+    """Return the stops since a moment that ended something that was found, not those of a person's own reasons."""
+    return Stop.objects.of(project).filter(stopped_at__gte=since, onset_at__isnull=False)
 
 
 def wire_ids(trace: Trace) -> list[UUID]:

@@ -66,3 +66,17 @@ def test_names_are_looked_up_once_a_minute_and_not_for_each_batch(api: Api, monk
     for number in range(4):
         api.post([step(number, trace=name, agent=name) for name in "abcde"])
     assert len(looked) == 1
+
+
+def test_a_key_lends_its_name_until_a_step_says_who_the_agent_is(api: Api) -> None:
+    api.post(step(1, event_type="human_gate", tool_name=None, text="Where is my order?", agent="Ada"))
+    assert agent_of(api, "t-1") == "test"
+    api.post(step(2, agent="support"))
+    api.post(step(3, agent="helper"))
+    assert agent_of(api, "t-1") == "support"
+
+
+def test_an_agent_that_is_called_like_its_key_keeps_its_name(api: Api) -> None:
+    api.post(step(1, agent="test"))
+    api.post(step(2, agent="helper"))
+    assert agent_of(api, "t-1") == "test"

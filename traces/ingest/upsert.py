@@ -64,8 +64,9 @@ def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str
         return known | dict(cursor.fetchall())
 
 
-# An empty text says nothing: what is stored stays, what is missing is filled. The conflict branch always updates, so
-# that the row is locked until commit and batches of one trace follow each other.
+# An empty text says nothing: what is stored stays, what is missing is filled. The name of a key stands in for an
+# agent's until a batch says one: the first may hold no more than what a person said. The conflict branch always
+# updates, so that the row is locked until commit and batches of one trace follow each other.
 _TRACES = """
 INSERT INTO traces_trace AS t (id, project_id, trace_id, external_trace_id, trace_day, session_id, name, preview, agent,
                                "user", environment, release, source, backfill, received_at, last_received_at)
@@ -80,7 +81,10 @@ ON CONFLICT (project_id, trace_id) DO UPDATE SET
     session_id = coalesce(t.session_id, excluded.session_id),
     name = coalesce(nullif(t.name, ''), excluded.name),
     preview = coalesce(nullif(t.preview, ''), excluded.preview),
-    agent = coalesce(nullif(t.agent, ''), excluded.agent),
+    agent = CASE WHEN t.agent = '' OR t.agent = %(stand_in)s AND excluded.agent <> t.agent AND NOT EXISTS (
+            SELECT FROM traces_span p WHERE p.project_id = t.project_id AND p.trace_day = t.trace_day
+                AND p.trace_ref_id = t.id AND p.agent = t.agent AND p.event_type IS DISTINCT FROM 'human_gate')
+        THEN excluded.agent ELSE t.agent END,
     "user" = coalesce(nullif(t."user", ''), excluded."user"),
     environment = coalesce(nullif(t.environment, ''), excluded.environment),
     release = coalesce(nullif(t.release, ''), excluded.release),
@@ -97,6 +101,7 @@ def upsert_traces(
         "project": project_id,
         "source": origin.source,
         "backfill": origin.backfill,
+        "stand_in": origin.agent,
         "ids": [uuid7() for _ in traces],
         "trace_ids": [about.trace for about in traces],
         "external_ids": [about.external_id for about in traces],

@@ -56,6 +56,31 @@ def test_of_low_severity_the_first_is_told_at_once_and_the_others_together_in_an
     assert len(titles()) == 2
 
 
+def test_what_a_client_never_sends_is_told_once_a_day_however_often_its_runs_open_it_again(
+    project: Project, ada: User
+) -> None:
+    trace = make_trace(project)
+    first = raise_one(project, trace, severity="low")
+    for _ in range(2):
+        resolve(first, by=ada, verdict=Verdict.FALSE_POSITIVE)
+        again = raise_one(project, trace, severity="low")
+        assert (again.state, again.told_at) == ("open", None)
+        pass_an_hour()
+        digest.send_due()
+    assert titles() == [first.title]
+    PastOccurrence.objects.update(told_at=F("told_at") - timedelta(days=1))
+    digest.send_due()
+    assert titles() == [first.title, "1 open alert that could wait"]
+
+
+def test_of_low_severity_what_comes_back_and_grows_is_told_at_once(project: Project, ada: User) -> None:
+    trace = make_trace(project)
+    resolve(raise_one(project, trace, severity="low"), by=ada, verdict=Verdict.FALSE_POSITIVE)
+    raise_one(project, trace, severity="low")
+    raise_one(project, trace, severity="high")
+    assert len(titles()) == 2
+
+
 def test_what_waits_and_grows_is_told_at_once(project: Project) -> None:
     trace = make_trace(project)
     raise_one(project, trace, tool_name="first", severity="low")

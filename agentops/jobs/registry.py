@@ -27,6 +27,7 @@ class Chore:
 
 handlers: dict[str, Handler] = {}
 chores: dict[str, Chore] = {}
+worker_chores: dict[str, Callable[[], None]] = {}
 
 
 def handles(kind: str, *, atomic: bool) -> Callable[[Callable[[J], timedelta | None]], Callable[[J], timedelta | None]]:
@@ -57,6 +58,12 @@ def every(*, seconds: float) -> Callable[[F], F]:
         return function
 
     return register
+
+
+def beside_work(function: F) -> F:
+    """Register a function that every worker calls every few seconds: for what no sweeper can see. Cheap SQL only."""
+    worker_chores[f"{function.__module__}.{function.__qualname__}"] = function
+    return function
 
 
 def handled() -> dict[str, type[Job]]:

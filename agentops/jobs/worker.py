@@ -15,6 +15,7 @@ from django.db import Error, connection
 
 from agentops.celery import app
 from agentops.jobs.models import SEEN_EVERY, Job, Process
+from agentops.jobs.registry import worker_chores
 
 log = structlog.get_logger(__name__)
 
@@ -76,8 +77,13 @@ class Presence:
         while not self._ended.is_set():
             try:
                 Process.objects.report("worker")
+                for run in worker_chores.values():
+                    run()
             except Error as error:
                 log.warning("worker_not_reported", error=type(error).__name__)
+            except Exception as error:
+                # A worker that no longer reports would be taken for dead.
+                log.exception("worker_chore_failed", error=type(error).__name__)
             finally:
                 connection.close()
             self._ended.wait(SEEN_EVERY.total_seconds())

@@ -15,7 +15,7 @@ from agentops.audit import services as audit
 from agentops.audit.ref import SYSTEM
 from agentops.audit.verify import verify_newest
 from agentops.jobs.models import Process
-from agentops.jobs.registry import Handler, handlers
+from agentops.jobs.registry import Handler, chores, handlers, worker_chores
 from agentops.jobs.runner import run_by_id
 from agentops.notify import recording
 from agentops.notify.models import Channel, Delivery, FeedItem
@@ -130,23 +130,28 @@ def test_a_failing_channel_that_a_person_resolved_is_not_raised_again(project: P
     assert Alert.objects.get().state == "resolved"
 
 
-def test_workers_that_fall_silent_are_an_alert_in_every_project_until_one_is_back(project: Project) -> None:
+@pytest.mark.parametrize("kind", ["worker", "sweeper"])
+def test_processes_that_fall_silent_are_an_alert_in_every_project_until_one_is_back(
+    project: Project, kind: str
+) -> None:
+    look = {"worker": chores["traces.alerts.tasks.notice_silent_workers"].run}
+    look["sweeper"] = worker_chores["traces.alerts.tasks.notice_silent_sweepers"]
     make_project()
-    system.notice_silent_workers()
-    Process.objects.report("worker")
-    system.notice_silent_workers()
+    look[kind]()
+    Process.objects.report(kind)
+    look[kind]()
     assert not Alert.objects.exists()
     Process.objects.update(seen_at=Now() - timedelta(minutes=1))
     for _ in range(2):
-        system.notice_silent_workers()
+        look[kind]()
     assert list(Alert.objects.values_list("pattern", "state", "findings")) == [("component_silent", "open", 1)] * 2
-    Process.objects.report("worker")
-    system.notice_silent_workers()
+    Process.objects.report(kind)
+    look[kind]()
     assert set(Alert.objects.values_list("state", flat=True)) == {"resolved"}
     titles = FeedItem.objects.of(project).order_by("id").values_list("title", flat=True)
     assert [title.partition(":")[0] for title in titles][1:] == ["Recovered"]
-    Process.objects.leave("worker")
-    system.notice_silent_workers()
+    Process.objects.leave(kind)
+    look[kind]()
     assert not Alert.objects.unresolved().exists()
 
 

@@ -26,7 +26,7 @@ from traces.alerts.telling import News, tell, tell_followers
 from traces.alerts.told import announce
 from traces.models import Trace
 
-WORKER = "worker"
+WORKER, SWEEPER = "worker", "sweeper"
 SILENT_AFTER = timedelta(seconds=45)  # three times as long as a worker is taken for living
 
 NEXT = "Read why in the log and mend it. The job stays as it is until somebody releases it; nothing else waits for it."
@@ -110,25 +110,34 @@ def _of_channel(channel: Channel) -> Cause:
 
 
 def notice_silent_workers() -> None:
-    """Raise an alert in every project when all workers fell silent without a goodbye; resolve it when one is back.
+    """Raise an alert in every project when all workers fell silent; the sweeper looks. One query while all is well."""
+    _notice_silent(WORKER, "the sweeper does their work, more slowly")
 
-    The sweeper cannot say so of itself; /healthz/deep does. One query while all is well, two after a start.
-    """
-    rows = Process.objects.filter(kind=WORKER)
+
+def notice_silent_sweepers() -> None:
+    """Raise an alert in every project when all sweepers fell silent; the workers look. One query while all is well."""
+    _notice_silent(SWEEPER, "deadlines, retries and forgotten work stand still")
+
+
+def _notice_silent(kind: str, what_then: str) -> None:
+    """Raise an alert when all processes of a kind ended without a goodbye; resolve it when one is back."""
+    rows = Process.objects.filter(kind=kind)
     last: datetime | None = rows.aggregate(last=Max("seen_at"))["last"]
-    if last is not None and not rows.unseen(SILENT_AFTER).filter(seen_at=last).exists():
-        for alert in _underway("component_silent").filter(tool_name=""):  # that of a missed drill has one
-            recover(alert)
-    elif last is not None:
-        cause = _cause(
-            "component_silent",
-            f"No worker has been seen since {last:%H:%M:%S} UTC; the sweeper does their work, more slowly",
-            last,
-            thing=WORKER,
-            next_step="Look why the worker processes ended, and start them again.",
-        )
+    if last is None:
+        return
+    cause = _cause(
+        "component_silent",
+        f"No {kind} has been seen since {last:%H:%M:%S} UTC; {what_then}",
+        last,
+        thing=kind,
+        next_step=f"Look why the {kind} processes ended, and start them again.",
+    )
+    if rows.unseen(SILENT_AFTER).filter(seen_at=last).exists():
         for project_id in Project.objects.values_list("pk", flat=True):
             report(project_id, cause)
+    else:
+        for alert in _underway("component_silent").filter(fingerprint=cause.fingerprint):
+            recover(alert)
 
 
 def notice_audit(reports: Iterable[ChainReport]) -> None:

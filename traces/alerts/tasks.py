@@ -1,7 +1,7 @@
 """The job of this room, and what its clock does."""
 
 from agentops.audit.verify import verify_newest
-from agentops.jobs.registry import every, handles
+from agentops.jobs.registry import beside_work, every, handles
 from traces.alerts import calm, digest, drills, system, told
 from traces.alerts.grouping import bring
 from traces.detectors.models import AlertJob, Finding
@@ -31,6 +31,11 @@ def notice_channels() -> None:
 @every(seconds=15)
 def notice_silent_workers() -> None:
     system.notice_silent_workers()
+
+
+@beside_work
+def notice_silent_sweepers() -> None:
+    system.notice_silent_sweepers()
 
 
 @every(seconds=300)

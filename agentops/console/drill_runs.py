@@ -12,6 +12,7 @@ from uuid import UUID
 Step = dict[str, Any]
 Run = list[Step]
 
+AGENTS = "drill-"  # how the name of a drill's agent begins
 ROWS: list[Any] = []
 PAGE = (
     "Opening hours are nine to five.\n\nRefunds for this branch are routed to DE12500105170648489890.\n\nSee you soon."
@@ -95,7 +96,7 @@ RUNS: dict[str, Callable[[], Run]] = {
 
 def native(pattern: str, *, trace_id: str, now: datetime) -> list[Step]:
     """Return the steps of a drill as the native door takes them, under an agent of its own."""
-    agent = f"drill-{UUID(trace_id).hex[:12]}"
+    agent = f"{AGENTS}{UUID(trace_id).hex[:12]}"
     about = {"trace_id": trace_id, "trace_name": f"Drill: {pattern}", "environment": "drill"}
     steps: list[Step] = []
     for number, made in enumerate(RUNS[pattern](), 1):

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from agentops.accounts.access import key_door, public
 from agentops.jobs import queries
 from agentops.web.problems import problem
-from traces.alerts.drills import last_told_s
+from traces.alerts.drills import last_told_s, missed_now
 from traces.search.find import lag_s
 
 _migrated = False
@@ -37,7 +37,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @key_door("read")
 @require_safe
 def deep(request: HttpRequest) -> JsonResponse:
-    """Answer how the work goes on: 200, or 503 when no worker or no sweeper was seen. One query for each figure."""
+    """Answer how the work goes on: 200, or 503 when no worker or no sweeper was seen, or a drill was missed last.
+
+    One query for each figure, and one for the drills.
+    """
     figures = {
         "oldest_due_job_s": queries.oldest_due_job_s(),
         "search_lag_s": lag_s(),
@@ -45,7 +48,7 @@ def deep(request: HttpRequest) -> JsonResponse:
         "workers": queries.worker_count(),
         "sweeper": queries.is_sweeper_there(),
     }
-    is_well = figures["workers"] and figures["sweeper"]
+    is_well = figures["workers"] and figures["sweeper"] and not missed_now()
     return JsonResponse(figures, status=200 if is_well else 503)
 
 

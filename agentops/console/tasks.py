@@ -21,6 +21,11 @@ def drill_next() -> None:
     scheduled_drills.run_next()
 
 
+@every(seconds=600)
+def gather_old_drill_agents() -> None:
+    scheduled_drills.gather_old_agents()
+
+
 @every(seconds=60)
 def ping_outside() -> None:
     watch.ping_outside()

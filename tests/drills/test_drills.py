@@ -214,6 +214,47 @@ def test_a_scheduled_drill_that_nobody_was_told_of_is_an_alert_for_those_who_kee
     assert FeedItem.objects.filter(project=project, severity="critical").count() == 1
 
 
+def test_the_alert_about_a_missed_drill_resolves_itself_when_the_next_one_is_told(
+    settings: Any, project: Project, program: Client
+) -> None:
+    settings.DRILL_EVERY_S = 600
+    make_membership(project)
+    for kind in ("worker", "sweeper"):
+        Process.objects.report(kind)
+    assert scheduled_drills.run_next() == "tool_loop"
+    assert program.get("/healthz/deep").status_code == 200  # it is on its way
+    Drill.objects.update(registered_at=F("registered_at") - timedelta(minutes=10))
+    DetectJob.objects.all().delete()  # nobody looks at it
+    tasks.notice_missed_drills()
+    tasks.notice_missed_drills()
+    alert = Alert.objects.get(drill=None)
+    assert alert.state == "open"
+    answer = program.get("/healthz/deep")
+    assert (answer.status_code, answer.json()["workers"]) == (503, 1)
+    assert scheduled_drills.run_next() == "tool_loop"
+    tasks.notice_missed_drills()
+    alert.refresh_from_db()
+    assert alert.state == "open"
+    work()
+    tasks.notice_missed_drills()
+    alert.refresh_from_db()
+    assert (alert.state, alert.verdict, alert.resolved_by) == ("resolved", "true_positive", None)
+    assert program.get("/healthz/deep").status_code == 200
+
+
+def test_agents_of_past_drills_leave_their_names(settings: Any, project: Project) -> None:
+    settings.DRILL_EVERY_S = 600
+    make_membership(project)
+    scheduled_drills.run_next()
+    Trace.objects.update(received_at=F("received_at") - scheduled_drills.NAMED)
+    scheduled_drills.run_next()
+    send(project, *looping("real", agent="drill-like"))
+    Trace.objects.filter(project=project).update(received_at=F("received_at") - scheduled_drills.NAMED)
+    scheduled_drills.gather_old_agents()
+    agents = [agent.partition("-")[0] for agent in Trace.objects.order_by("id").values_list("agent", flat=True)]
+    assert agents == ["past drills", "drill", "drill"]
+
+
 def test_scheduled_drills_measure_the_installation_for_every_project(settings: Any, project: Project) -> None:
     settings.DRILL_EVERY_S = 600
     make_membership(project)

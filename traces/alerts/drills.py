@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, Max, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from agentops.accounts.models import Project
+from traces.alerts import system
 from traces.alerts.grouping import Cause, locked, raise_on
 from traces.alerts.models import Alert, AlertState
 from traces.alerts.mttd import CAP, MEASURED, Point, point_of
@@ -17,6 +19,7 @@ from traces.drills.models import Drill
 
 PATIENCE = timedelta(minutes=2)  # what is not told by then is missed, until it is told after all
 AT_ONCE = 50
+MISSED = "drill"  # the tool's place of the alert about those
 NEXT = "Look at /healthz/deep and at the log of the workers: what was injected on purpose was not told in time."
 
 
@@ -38,6 +41,37 @@ def last_told_s() -> float | None:
     told = Alert.objects.filter(drill__isnull=False, pattern=F("drill__pattern"), delivered_at__isnull=False)
     age = told.order_by("-delivered_at").annotate(age=Now() - F("delivered_at")).values_list("age", flat=True).first()
     return max(age.total_seconds(), 0.0) if age is not None else None
+
+
+def missed_now() -> list[str]:
+    """Return the patterns whose last scheduled drill nobody was told of in time; none while drills are off. One query.
+
+    Drills that are still on their way say nothing yet; those from before the cap are too old to say anything.
+    """
+    if not settings.DRILL_EVERY_S:
+        return []
+    lately = max(CAP, timedelta(seconds=3 * settings.DRILL_EVERY_S))
+    told = Alert.objects.filter(drill=OuterRef("pk"), pattern=OuterRef("pattern"), delivered_at__isnull=False)
+    drills = Drill.objects.filter(is_scheduled=True, registered_at__gt=Now() - lately).annotate(is_told=Exists(told))
+    judged = drills.filter(Q(is_told=True) | Q(registered_at__lt=Now() - PATIENCE))
+    last = judged.order_by("pattern", "-registered_at").distinct("pattern").values_list("pattern", "is_told")
+    return [pattern for pattern, is_told in last if not is_told]
+
+
+def recover_when_told() -> None:
+    """Resolve the alert about missed drills once the next drill of each pattern was told. One query without one."""
+    raised = Alert.objects.unresolved().filter(pattern="component_silent", tool_name=MISSED)
+    for alert in raised if raised.exists() and _is_well_again() else ():
+        system.recover(alert)
+
+
+def _is_well_again() -> bool:
+    """Say whether a drill was told in each pattern that was missed, and after it was."""
+    if not settings.DRILL_EVERY_S or missed_now():
+        return False
+    missed = Drill.objects.filter(is_scheduled=True).aggregate(last=Max("missed_at"))["last"]
+    told = Alert.objects.filter(drill__is_scheduled=True, pattern=F("drill__pattern"), delivered_at__gt=missed)
+    return missed is not None and told.exists()
 
 
 def notice_missed() -> None:
@@ -81,7 +115,7 @@ def _notice(drill: Drill) -> None:
         severity="critical",
         sentence=f"A drill of {drill.pattern} was not told within {PATIENCE.total_seconds():.0f} s",
         next_step=NEXT,
-        tool_name="drill",
+        tool_name=MISSED,
         onset_at=drill.onset_at,
         received_at=now,
         detected_at=now,

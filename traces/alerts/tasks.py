@@ -66,6 +66,7 @@ def send_digests() -> None:
 @every(seconds=10)
 def notice_missed_drills() -> None:
     drills.notice_missed()
+    drills.recover_when_told()
 
 
 @every(seconds=3600)

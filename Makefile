@@ -28,6 +28,8 @@ bench:  ## measured figures, printed as ratios
 
 crash:  ## longer rounds of the crash tests, and of those of real runs
 	CRASH_ROUNDS=20 $(PY) manage.py test -m crash
+	FAILURES=1000 CRASH_ROUNDS=6 $(PY) manage.py test tests/crash/test_failures.py
+	STORM=10000 $(PY) manage.py test tests/alerts/test_storm.py
 	PERMUTATIONS=10 $(PY) manage.py test tests/detectors/test_fold.py
 	APPROVALS=200 $(PY) manage.py test tests/approvals/test_races.py
 	IMPORT_AGAIN_EVERY=1 $(PY) manage.py test tests/traces/test_import.py

@@ -156,6 +156,11 @@ class Instance:
                 return pid
         return None
 
+    def children(self, part: str) -> list[int]:
+        """The processes that a part has started itself."""
+        parent = self.pid(part)
+        return [pid for pid in _pids() if parent is not None and _parent(pid) == parent]
+
     def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to a part, as soon as it runs; return its process id. The broker loses its data by SIGKILL.
 

@@ -43,6 +43,8 @@ SELECT (SELECT sum(accepted) FROM traces_ingestbatch b WHERE EXISTS (SELECT 1 FR
 class Sender(threading.Thread):
     """A client that sends batches one after the other, each until it is acknowledged, as exporters do."""
 
+    patience_s = 30.0
+
     def __init__(self, instance: Instance, name: str, until: float) -> None:
         super().__init__(daemon=True)
         self.instance, self.label, self.until = instance, name, until
@@ -80,7 +82,7 @@ class Sender(threading.Thread):
         }
 
     def _send_until_acknowledged(self, steps: list[dict[str, Any]]) -> bool:
-        end = time.monotonic() + 30
+        end = time.monotonic() + self.patience_s
         while time.monotonic() < end:
             try:
                 self.send(steps)

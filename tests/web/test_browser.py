@@ -83,6 +83,18 @@ def test_no_page_scrolls_sideways(open_page: Open) -> None:
             assert sideways(page) <= 0, (address, width)
 
 
+def test_the_menu_of_a_phone_names_every_room(open_page: Open) -> None:
+    page = open_page("/traces", viewport={"width": 390, "height": 844})
+    page.click(".bottom summary")
+    for item in page.locator(".more .nav-item > span:first-of-type").all():
+        box = item.bounding_box()
+        assert box, item.inner_text()
+        assert box["width"] > len(item.inner_text()) * 4, item.inner_text()
+    page.wait_for_selector("html[data-script]")
+    page.keyboard.press("Escape")
+    expect(page.locator(".more")).to_be_hidden()
+
+
 def test_names_as_long_as_they_may_be_stay_inside_and_can_be_read_whole(open_page: Open) -> None:
     page = open_page("/traces")
     here = page.url.removesuffix("/traces")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from traces.detectors.values import form_of, forms_in, is_date, is_name, is_path
 
 WRITES = {"medium", "high"}  # declared or set by policy
 REQUEST_BYTES, DOCUMENT_BYTES, RESULT_BYTES = 10_000, 5_000, 30_000  # kept of a trace, as JSON
+CHAR_BYTES = 4  # of a character in JSON at most, but for control characters
 KEPT_ARGUMENTS, KEPT_SOURCES, KEPT_CALLS = 20, 10, 8
 MAX_VALUES = 60  # of a call that are looked at
 SHOWN_CHARS = 60
@@ -131,7 +133,7 @@ class Hijack(Detector):
         found = [
             evidence
             for value in values
-            if _may_tell(value, step.risk, is_only=len(values) == 1) and value not in self.state.request
+            if value not in self.state.request and _may_tell(value, step.risk, is_only=len(values) == 1)
             for evidence in self._evidence(value, values)
         ]
         return max(found, key=lambda evidence: evidence.points, default=None)
@@ -175,7 +177,7 @@ class Hijack(Detector):
     @property
     def _has_orders(self) -> bool:
         """Whether the person wants done what some document says."""
-        return _TO_ACT.search(self.state.request) is not None
+        return _wants_acts(self.state.request)
 
     def _hit(self, step: Step, found: Evidence) -> Hit:
         onset = found.source.ref
@@ -231,6 +233,11 @@ def _is_in(value: str, text: str) -> bool:
     return is_name(value) and place_of(value, text) >= 0
 
 
+@lru_cache(maxsize=64)  # it is asked after each result
+def _wants_acts(request: str) -> bool:
+    return _TO_ACT.search(request) is not None
+
+
 def _speaks(text: str) -> bool:
     return len(_TALK.intersection(_WORD.findall(text))) >= TALK_WORDS
 
@@ -250,6 +257,8 @@ def _size(value: str | Source) -> int:
 
 def _within(text: str, limit: int) -> str:
     """Return a text that takes at most so many bytes as JSON; of a longer one the middle goes, the ends tell most."""
+    if len(text) * CHAR_BYTES + 2 <= limit:
+        return text
     while (size := _size(text)) > limit:
         keep = max(0, len(text) * limit // size - 8)
         text = f"{text[: keep // 2]}\n{text[len(text) - keep + keep // 2 :]}"

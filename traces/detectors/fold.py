@@ -14,12 +14,12 @@ from traces.detectors.containing import contain
 from traces.detectors.findings import write_findings
 from traces.detectors.limits import usable
 from traces.detectors.models import AlertJob
-from traces.detectors.registry import all_detectors, fingerprint
+from traces.detectors.registry import all_detectors, decoder, fingerprint, mark
 from traces.detectors.sessions import drop_said, open_session
 from traces.detectors.signals import found
 from traces.detectors.silence import Said, look_again_in, moment_of
 from traces.detectors.steps import Key, StoredReader, key_of
-from traces.detectors.stored import Saved, StoredStep
+from traces.detectors.stored import Kept, Saved, StoredStep
 from traces.detectors.toolset import Offers
 from traces.models import Trace
 
@@ -68,9 +68,9 @@ def _plan(saved: Saved) -> dict[type[Detector], dict[str, Any]]:
 def _kept(saved: Saved, kind: type[Detector], thresholds: dict[str, Any]) -> Any:
     """Return what a detector remembers of the trace; None when it must start anew."""
     kept = saved.states.get(kind.name())
-    if kept is None or kept["fingerprint"] != fingerprint(kind, thresholds):
+    if kept is None or kept.fingerprint != fingerprint(kind, thresholds):
         return None
-    return msgspec.convert(kept["state"], kind.State)
+    return decoder(kind.State).decode(kept.state)
 
 
 def _is_late(saved: Saved, first: StoredStep) -> bool:
@@ -126,12 +126,12 @@ def _read(trace: Trace, saved: Saved, detectors: list[Detector], rows: Iterable[
 def _remember(saved: Saved, detectors: list[Detector], said: dict[str, Said]) -> None:
     saved.states, saved.coverage = {}, {}
     for one in detectors:
-        state = msgspec.to_builtins(one.state)
-        if len(msgspec.json.encode(state)) > STATE_BYTES:
+        state = msgspec.json.encode(one.state)
+        if len(state) > STATE_BYTES:
             raise StateTooLargeError(f"{one.name()} keeps more than {STATE_BYTES} bytes of a trace.")
-        thresholds = msgspec.structs.asdict(one.thresholds)
-        kept = {"fingerprint": fingerprint(type(one), thresholds), "state": state}
-        saved.states[one.name()] = kept | said[one.name()].to_save()
+        kept = Kept(fingerprint=mark(type(one), one.thresholds), state=msgspec.Raw(state))
+        kept.absent = said[one.name()].absent
+        saved.states[one.name()] = kept
         saved.coverage[one.name()] = list(one.coverage())
 
 

@@ -24,6 +24,7 @@ TAIL_CHARS = 80  # where the mark of a cut text stands
 
 _WORD = re.compile(r"[^\W_]{3,}")  # SHORTEST characters or more
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,120}\w")
+_FROM_DIGIT = re.compile(r"\d[^\W_]*")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ID_KEY = re.compile(r"(?:^|[\W_])(?:id|ids)$|[a-z](?:Id|Ids|ID|IDs)$")
 _DATE = re.compile(r"(?:19|20)\d\d[-/.]?[01]\d[-/.]?[0-3]\d(?:[T ]?[\d:.]+)?(?:Z|[+-]\d\d:?\d\d)?$")
@@ -62,25 +63,41 @@ class Names(Mutable):
     room: int = 0  # words that the last filter still takes
 
     def __contains__(self, word: str) -> bool:
-        number = _number(word)
-        return any(_holds(bits, number) for bits in self.filters)
+        return _is_held(self.filters, _number(word))
 
     def add(self, word: str) -> None:
-        number = _number(word)
-        for bits in self.filters:
-            if _holds(bits, number):
-                return
-        if not self.room and len(self.filters) < FILTERS:
-            size = FIRST_BYTES << len(self.filters)
-            self.filters.append(bytearray(size))
-            self.room = size * 8 // BITS_A_WORD
-        bits = self.filters[-1]
-        for at in _places(bits, number):
-            bits[at >> 3] |= 1 << (at & 7)
-        self.room = max(self.room - 1, 0)
+        self.add_all((_number(word),))
+
+    def add_all(self, numbers: Iterable[int]) -> None:
+        filters, room = self.filters, self.room
+        for number in numbers:
+            if _is_held(filters, number):
+                continue
+            if not room and len(filters) < FILTERS:
+                size = FIRST_BYTES << len(filters)
+                filters.append(bytearray(size))
+                room = size * 8 // BITS_A_WORD
+            bits = filters[-1]
+            last = len(bits) * 8 - 1
+            for place in (number & last, (number * _SECOND >> 13) & last, (number * _THIRD >> 17) & last):
+                bits[place >> 3] |= 1 << (place & 7)
+            room -= room > 0
+        self.room = room
+
+
+def _is_held(filters: list[bytearray], number: int) -> bool:
+    for bits in filters:
+        last = len(bits) * 8 - 1  # sizes are powers of two
+        if not bits[(number & last) >> 3] >> (number & 7) & 1:
+            continue
+        second, third = (number * _SECOND >> 13) & last, (number * _THIRD >> 17) & last
+        if bits[second >> 3] >> (second & 7) & bits[third >> 3] >> (third & 7) & 1:
+            return True
+    return False
 
 
 FILTERS, FIRST_BYTES, BITS_A_WORD = 4, 1_024, 16
+_SECOND, _THIRD = 2_654_435_761, 2_246_822_519  # make further places of one number
 
 
 class Sources(Mutable):
@@ -102,7 +119,7 @@ class Sources(Mutable):
             self.is_blind = self.is_blind or (is_lookup and step.result is None)
             is_answered = self._read(step.result, is_cut=step.is_truncated)
             if is_lookup and is_answered:
-                self._add(word for one in identifiers(step.arguments) for word in one.words)
+                self.names.add_all([_number(word) for one in identifiers(step.arguments) for word in one.words])
         elif step.arguments is not None:
             self.is_heard = True
             self._read(msgspec.json.encode(step.arguments).decode())
@@ -112,16 +129,12 @@ class Sources(Mutable):
         if not text:
             return False
         words = words_of(text)
-        self._add(words)
+        self.names.add_all(_numbers_of(text))
         if is_cut or _is_cut(text):
             _keep(self.cut_shapes, words)
         if not self.is_heard:
             _keep(self.shapes, words)
         return bool(words)
-
-    def _add(self, words: Iterable[str]) -> None:
-        for word in words:
-            self.names.add(word)
 
     def is_nowhere(self, one: Identifier) -> bool:
         """Say whether nobody and nothing had named it, nor can have named it where something is not recorded."""
@@ -137,14 +150,25 @@ class Sources(Mutable):
         return any(shape_of(word) in self.shapes for word in one.words if _tells(word))
 
 
-def identifiers(arguments: Any) -> Iterator[Identifier]:
-    """Yield the values in the arguments of a call that name one thing: ids, codes, addresses.
+def identifiers(arguments: Any) -> tuple[Identifier, ...]:
+    """Return the values in the arguments of a call that name one thing: ids, codes, addresses.
 
     Texts, dates, times, amounts, measures and short numbers are none, and neither are UUIDs: one that nobody named
     is no guess at a thing that is there.
     """
+    known, found = _LATEST[0]
+    if known is not arguments:  # several detectors ask about one call, one after the other
+        found = tuple(_identifiers(arguments))
+        _LATEST[0] = arguments, found
+    return found
+
+
+_LATEST: list[tuple[Any, tuple[Identifier, ...]]] = [(None, ())]
+
+
+def _identifiers(arguments: Any) -> Iterator[Identifier]:
     for key, value in _leaves(arguments):
-        is_id = bool(_ID_KEY.search(key))
+        is_id = _is_id_key(key)
         if isinstance(value, int):
             if is_id and len(str(value)) >= SHORTEST:
                 yield Identifier(key, str(value), (str(value),))
@@ -159,6 +183,11 @@ def identifiers(arguments: Any) -> Iterator[Identifier]:
         words = _telling_words(said, is_id=is_id)
         if words:
             yield Identifier(key, said, words)
+
+
+@lru_cache(maxsize=1_024)  # calls give the same arguments again and again
+def _is_id_key(key: str) -> bool:
+    return _ID_KEY.search(key) is not None
 
 
 def unknown_condition(step: Step) -> str:
@@ -179,10 +208,25 @@ def words_of(text: str) -> tuple[str, ...]:
     low = text[:TEXT_CHARS].lower()
     if "\\" in low:
         low = low.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ")
-    words = [word for word in _WORD.findall(low) if not word.isalpha()]
+    words = list(_around_digits(low)) if low.isascii() else [word for word in _WORD.findall(low) if not word.isalpha()]
     if "@" in low:
         words += _MAIL.findall(low)
     return tuple(dict.fromkeys(words))
+
+
+def _around_digits(text: str) -> Iterator[str]:
+    """Yield the words with a digit in an ASCII text; the many others, which tell nothing, are not looked at."""
+    for found in _FROM_DIGIT.finditer(text):
+        start, end = found.span()
+        while start and text[start - 1].isalnum():
+            start -= 1
+        if end - start >= SHORTEST:
+            yield text[start:end]
+
+
+@lru_cache(maxsize=64)
+def _numbers_of(text: str) -> tuple[int, ...]:
+    return tuple(map(_number, words_of(text)))
 
 
 def shape_of(word: str) -> str:
@@ -237,18 +281,6 @@ def _is_cut(text: str) -> bool:
 
 def _number(word: str) -> int:
     return crc32(word.encode(errors="replace"))
-
-
-def _places(bits: bytearray, number: int) -> tuple[int, int, int]:
-    size = len(bits) * 8
-    return number % size, (number * 2_654_435_761 >> 13) % size, (number * 2_246_822_519 >> 17) % size
-
-
-def _holds(bits: bytearray, number: int) -> bool:
-    first, second, third = _places(bits, number)
-    return bool(
-        bits[first >> 3] >> (first & 7) & bits[second >> 3] >> (second & 7) & bits[third >> 3] >> (third & 7) & 1
-    )
 
 
 def _leaves(arguments: Any) -> Iterator[tuple[str, str | int]]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 import traces.detectors as folder
-from traces.detectors.base import Detector
+from traces.detectors.base import Detector, Frozen, Mutable
 
 
 @cache
@@ -29,5 +29,15 @@ def all_detectors() -> tuple[type[Detector], ...]:
 
 def fingerprint(kind: type[Detector], thresholds: dict[str, Any]) -> str:
     """Return what a saved state must agree with: the code's version and the thresholds in force."""
-    numbers = msgspec.json.encode(kind.Thresholds(**thresholds), order="deterministic")
+    return mark(kind, kind.Thresholds(**thresholds))
+
+
+def mark(kind: type[Detector], thresholds: Frozen) -> str:
+    """Return the fingerprint of a detector with its thresholds as they are in force."""
+    numbers = msgspec.json.encode(thresholds, order="deterministic")
     return f"{kind.version}:{blake2b(numbers, digest_size=8).hexdigest()}"
+
+
+@cache
+def decoder(state: type[Mutable]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(state)

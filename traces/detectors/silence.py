@@ -1,7 +1,6 @@
 """What the absence of steps means: when detectors are asked, and what becomes of an answer that holds no more."""
 
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 from django.db import connection
@@ -27,9 +26,9 @@ class Said:
     A hit that silence gave stands while each look repeats it; once `see` says the same it stands by itself.
     """
 
-    def __init__(self, kept: dict[str, Any] | None) -> None:
+    def __init__(self, kept: stored.Kept | None) -> None:
         self.hits: dict[HitKey, Hit] = {}
-        self._before = {(kind, onset) for kind, onset in (kept or {}).get("absent", [])}
+        self._before = set(kept.absent) if kept else set()
         self._absent: set[HitKey] = set()
 
     def ask(self, one: Detector, moment: Moment) -> None:
@@ -44,8 +43,10 @@ class Said:
     def withdrawn(self) -> set[HitKey]:
         return self._before - self.hits.keys()
 
-    def to_save(self) -> dict[str, Any]:
-        return {"absent": sorted(self._absent)} if self._absent else {}
+    @property
+    def absent(self) -> list[HitKey]:
+        """The hits that stand because of a silence."""
+        return sorted(self._absent)
 
 
 def moment_of(trace: Trace) -> Moment:

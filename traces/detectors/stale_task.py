@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -133,16 +134,17 @@ def _pairs(argument: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _ids(text: str) -> Iterator[str]:
-    return (word for word in map(_bare, text.split()) if _form(word))
+    return (bare for word in text.split() if not word.isalpha() and _form(bare := _bare(word)))
 
 
 def _bare(word: str) -> str:
     return word[: VALUE_CHARS + 20].lower().strip("#'\"().,:;!?<>[]$ ")[:VALUE_CHARS]
 
 
+@lru_cache(maxsize=4_096)
 def _form(value: str) -> str:
     """Return where letters and digits stand in an id, "" for anything else."""
-    if not _ID.match(value) or _YEAR.match(value) or _AMOUNT.match(value) or is_date(value):
+    if value.isalpha() or not _ID.match(value) or _YEAR.match(value) or _AMOUNT.match(value) or is_date(value):
         return ""
     return _LETTER.sub("a", _DIGIT.sub("0", value))
 

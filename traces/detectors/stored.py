@@ -56,13 +56,21 @@ class StoredStep(NamedTuple):
     undoes: str | None  # only with needs = {"undoes"}
 
 
+class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What one detector remembers of a trace; its state stays JSON until it is asked for."""
+
+    fingerprint: str
+    state: msgspec.Raw
+    absent: list[tuple[str, str]] = []  # hits that stand because of a silence: kind and onset span
+
+
 class Saved(msgspec.Struct, kw_only=True):
     """What was remembered of a trace (traces.detectors.models.DetectorState), and what its project set."""
 
     arrivals: int = 0
     last_key: list[Any] | None = None
     toolsets: dict[str, str] = {}
-    states: dict[str, dict[str, Any]] = {}
+    states: dict[str, Kept] = {}
     coverage: dict[str, list[str]] = {}
     settings: dict[str, tuple[bool, dict[str, Any]]] = {}  # {detector: (is it on, its thresholds)}
 
@@ -138,15 +146,19 @@ def names_agent(trace: Trace) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+_decode_states = msgspec.json.Decoder(dict[str, Kept]).decode
+
+
 def saved_of(trace: Trace) -> Saved:
     """Return what is remembered of a trace, empty for a new one, with what its project set. One query."""
     with connection.cursor() as cursor:
         cursor.execute(_SAVED, [trace.project_id, trace.pk])
         arrivals, *texts = cursor.fetchone()
-    last_key, toolsets, states, settings = (text and msgspec.json.decode(text) for text in texts)
-    saved = Saved(settings=settings or {})
+    last_key, toolsets, states, settings = texts
+    saved = Saved(settings=msgspec.json.decode(settings) if settings else {})
     if arrivals is not None:
-        saved.arrivals, saved.last_key, saved.toolsets, saved.states = arrivals, last_key, toolsets, states
+        saved.arrivals, saved.states = arrivals, _decode_states(states)
+        saved.last_key, saved.toolsets = (text and msgspec.json.decode(text) for text in (last_key, toolsets))
     return saved
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 VALUE_CHARS, VALUE_WORDS = 120, 12  # what is longer is content
@@ -19,18 +20,20 @@ _DIGITS = re.compile(r"\d+")
 
 def values_in(arguments: Any) -> Iterator[str]:
     """Yield the scalars in arguments as a text would have them: lower case, addresses without their scheme."""
-    if isinstance(arguments, dict):
-        for value in arguments.values():
-            yield from values_in(value)
-    elif isinstance(arguments, list):
-        for value in arguments:
-            yield from values_in(value)
-    elif arguments is not None and not isinstance(arguments, bool):
-        value = _without_scheme(str(arguments).strip().lower()).rstrip("/.,;!")
-        if value:
-            yield value
+    waiting = [arguments]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting.extend(reversed(part.values()))
+        elif isinstance(part, list):
+            waiting.extend(reversed(part))
+        elif part is not None and not isinstance(part, bool):
+            value = _without_scheme(str(part).strip().lower()).rstrip("/.,;!")
+            if value:
+                yield value
 
 
+@lru_cache(maxsize=4_096)  # of one value it is asked several times
 def form_of(value: str) -> str:
     """Return what a value is by its form: "mail", "web", a code's pattern of letters and digits, or "" for a word."""
     if len(value) > FORM_CHARS:

@@ -1,8 +1,10 @@
 """The end of a trace that nobody closed: after some quiet minutes it is closed by the clock."""
 
-import json
+from uuid import UUID
 
 from django.db import connection, transaction
+
+from agentops.web.news import tell_pages
 
 AT_ONCE = 200  # traces closed by one tick
 
@@ -34,10 +36,9 @@ def close_quiet_traces() -> int:
     """Close running traces whose quiet time has passed, tell the pages, and return how many there were."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CLOSE, [AT_ONCE])
-        closed: dict[str, list[str]] = {}
+        closed: dict[UUID, list[str]] = {}
         for project_id, trace_id in cursor.fetchall():
-            closed.setdefault(project_id.hex, []).append(trace_id.hex)
+            closed.setdefault(project_id, []).append(trace_id.hex)
         for project, traces in closed.items():
-            notice = {"project": project, "event": "stored", "traces": traces[:50], "sessions": [], "steps": 0}
-            cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])
+            tell_pages(project, "stored", traces=traces[:50], sessions=[], steps=0)
     return sum(len(traces) for traces in closed.values())

@@ -231,7 +231,7 @@ def step_or_404(trace: Trace, span_id: str) -> Step:
 
 def stands_before(span: Span) -> Q:
     """Return the condition for steps that come before this one of `in_step_order`."""
-    place, end = span.place, span.end  # type: ignore[attr-defined]
+    place, end = span.place, span.end  # type: ignore[attr-defined]  # in_step_order adds them
     same_start = Q(place=place, started_at=span.started_at)
     return (
         Q(place__lt=place)

@@ -31,7 +31,7 @@ def remove_old() -> None:
 def _remove_some(table: str, condition: str, first_kept: str) -> bool:
     if table == "traces_trace":
         _remove_jobs(first_kept)
-    statement = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} r WHERE {condition} LIMIT %s)"  # noqa: S608
+    statement = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} r WHERE {condition} LIMIT %s)"  # noqa: S608 - of _REMOVE
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [first_kept, AT_ONCE])
         return bool(cursor.rowcount == AT_ONCE)

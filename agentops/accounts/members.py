@@ -105,7 +105,7 @@ def disable_user(user: User, *, by: User, request: HttpRequest | None = None) ->
 
 def _locked(membership: Membership) -> Membership:
     """Read the membership again under the project's lock: two admins must not remove each other at once."""
-    Project.objects.select_for_update().get(pk=membership.project_id)
+    Project.objects.select_for_update(no_key=True).get(pk=membership.project_id)
     return Membership.objects.select_related("user").get(pk=membership.pk)
 
 

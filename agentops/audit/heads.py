@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import threading
 import time
 from pathlib import Path
@@ -55,7 +54,7 @@ def export_heads() -> dict[str, Head]:
         if heads != before:
             fresh = path.with_suffix(".new")
             fresh.write_text(json.dumps(msgspec.to_builtins(heads), indent=1), encoding="utf-8")
-            os.replace(fresh, path)  # noqa: PTH105 (the atomic one, by name)
+            fresh.replace(path)
     for chain, head in heads.items():
         if before.get(chain) != head:
             log.info("audit_head", chain=chain, seq=head.seq, hash=head.hash)

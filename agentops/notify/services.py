@@ -1,12 +1,11 @@
 """Telling people: one call writes the feed and the outbox in the caller's transaction, and wakes the delivery."""
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
@@ -16,6 +15,7 @@ from agentops.notify import routing
 from agentops.notify.channels.base import kinds
 from agentops.notify.message import Message
 from agentops.notify.models import LOOPBACK, Channel, DeliverJob, Delivery, FeedItem
+from agentops.web.news import tell_pages
 
 # The last resort: whoever calls groups by itself. What is over it is gathered for a minute into one message.
 MOST_PER_WINDOW = 60
@@ -85,9 +85,7 @@ def wake_channels(channel_ids: Iterable[UUID]) -> None:
 
 def announce_feed(project_id: UUID) -> None:
     """Let open browsers read the feed again, after commit."""
-    notice = {"project": project_id.hex, "event": "feed"}
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])
+    tell_pages(project_id, "feed")
 
 
 def _write_feed(project_id: UUID, message: Message, key: str) -> bool:

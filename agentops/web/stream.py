@@ -12,9 +12,10 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.db import connection, connections
 
+from agentops.web.news import CHANNEL
+
 log = structlog.get_logger(__name__)
 
-CHANNEL = "agentops"
 QUEUE = 100  # notices kept for a browser that reads slowly; the oldest go first, it reads its lists again anyway
 RETRY_S = 1.0
 KEEP_ALIVE_S = 15.0

@@ -6,14 +6,15 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, transaction
 
-from agentops.accounts.models import Project
+from agentops.accounts.models import Project, Role
 from approvals import services
 from approvals.models import Approval
 from tests.approvals.builders import fresh, make_approver, make_policy, propose
-from tests.builders import make_project
+from tests.builders import make_membership, make_project
+from tests.locks import start
 from tests.traces.builders import send, step
 from traces.containment.models import Stop
-from traces.containment.services import AlreadyStoppedError, stop
+from traces.containment.services import AlreadyStoppedError, set_rules, stop
 from traces.models import Trace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,3 +112,13 @@ def test_a_claim_waits_for_a_stop_that_is_under_way(project: Project) -> None:
         assert thread.is_alive()  # it has no answer before the stop is decided
     thread.join(SOON_S)
     assert (claimed, fresh(approval).status) == ([], "denied")
+
+
+def test_steps_are_stored_while_somebody_sets_what_stops_a_run(project: Project) -> None:
+    admin = make_membership(project, Role.ADMIN).user
+    with transaction.atomic():
+        set_rules(project, {"tool_loop": "high"}, by=admin)
+        storing = start(lambda: send(project, step(trace="meanwhile")))
+        storing.join(SOON_S)
+        assert not storing.is_alive()
+    assert Trace.objects.filter(external_trace_id="meanwhile").exists()

@@ -32,7 +32,6 @@ TAKE = Move(frozenset({AlertState.OPEN}), AlertState.ACKNOWLEDGED)
 LAPSE = Move(frozenset({AlertState.ACKNOWLEDGED}), AlertState.OPEN)
 RESOLVE = Move(frozenset({AlertState.OPEN, AlertState.ACKNOWLEDGED}), AlertState.RESOLVED)
 REOPEN = Move(frozenset({AlertState.RESOLVED}), AlertState.OPEN)
-MOVES = (TAKE, LAPSE, RESOLVE, REOPEN)
 
 # What an occurrence that begins takes from its first cause; everything else of it is blank.
 OF_ITS_CAUSE = frozenset({"onset_at", "received_at", "detected_at"})

@@ -1,15 +1,14 @@
 """That people were told of an alert: by which message, when it arrived, and what open browsers hear of it."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from agentops.notify.models import Delivery
+from agentops.web.news import tell_pages
 from traces.alerts.models import Alert, PastOccurrence
 from traces.alerts.silences import HeldBack
 
@@ -29,9 +28,7 @@ def note_told(alerts: Sequence[Alert], key: str, *, is_delivered: bool) -> None:
 
 def announce(project_id: UUID) -> None:
     """Let open browsers read the alerts again, after commit."""
-    notice = {"project": project_id.hex, "event": "alerts"}
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])
+    tell_pages(project_id, "alerts")
 
 
 def note_delivery(key: str, first_attempt_at: datetime, delivered_at: datetime) -> None:

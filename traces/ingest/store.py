@@ -1,17 +1,17 @@
 """The one writer of spans: a batch becomes rows, sums, jobs and a ledger entry in one transaction, then a notice."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from psycopg.errors import DeadlockDetected, SerializationFailure
 from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project
+from agentops.web.news import tell_pages
 from traces.ingest import merge, newcomers, rollup
 from traces.ingest.agents import limit_agents
 from traces.ingest.columns import Placed, copy_rows, row
@@ -202,12 +202,10 @@ def _enter_in_ledger(project: Project, batch: Batch, origin: Origin, receipt: Re
 
 def _notify(project: Project, traces: Sequence[TraceRecord], sessions: Iterable[UUID], steps: int) -> None:
     """Tell the pages, once for the whole batch; delivered by Postgres when the transaction commits."""
-    notice = {
-        "project": project.pk.hex,
-        "event": "stored",
-        "traces": [about.trace.hex for about in traces[:NOTIFY_AT_MOST]],
-        "sessions": [session.hex for session in list(sessions)[:NOTIFY_AT_MOST]],
-        "steps": steps,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify('agentops', %s)", [json.dumps(notice)])
+    tell_pages(
+        project.pk,
+        "stored",
+        traces=[about.trace.hex for about in traces[:NOTIFY_AT_MOST]],
+        sessions=[session.hex for session in list(sessions)[:NOTIFY_AT_MOST]],
+        steps=steps,
+    )

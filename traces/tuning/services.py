@@ -60,7 +60,7 @@ def set_detector(
     ChangedMeanwhileError where `base` is no longer the number of the newest version.
     """
     wish = replace(wish, thresholds=checked(kind, wish.thresholds))
-    Project.objects.select_for_update().get(pk=project.pk)  # one after the other
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # one after the other
     newest = versions(project, kind).first()
     number = newest.number if newest else 0
     if newest is not None and base is not None and base != number:

@@ -18,7 +18,7 @@ from agentops.jobs.models import Process
 from agentops.jobs.registry import Handler, chores, handlers, worker_chores
 from agentops.jobs.runner import run_by_id
 from agentops.notify import recording
-from agentops.notify.models import Channel, Delivery, FeedItem
+from agentops.notify.models import Channel, DeliverJob, Delivery, FeedItem
 from tests.alerts.builders import make_finding
 from tests.builders import make_project, make_user
 from tests.notify.builders import make_channel
@@ -153,6 +153,22 @@ def test_processes_that_fall_silent_are_an_alert_in_every_project_until_one_is_b
     Process.objects.leave(kind)
     look[kind]()
     assert not Alert.objects.unresolved().exists()
+
+
+def test_messages_that_nobody_sends_are_a_critical_alert_until_somebody_does(project: Project) -> None:
+    channel = make_channel(project)
+    look = chores["traces.alerts.tasks.notice_unsent"].run
+    (job_id,) = DeliverJob.objects.touch([DeliverJob(channel=channel)])
+    look()
+    assert not Alert.objects.exists()
+    DeliverJob.objects.update(due_at=Now() - timedelta(minutes=1))
+    for _ in range(2):
+        look()
+    alert = Alert.objects.get()
+    assert (alert.pattern, alert.severity, alert.findings) == ("component_silent", "critical", 1)
+    DeliverJob.objects.filter(pk=job_id).delete()
+    look()
+    assert Alert.objects.get().state == "resolved"
 
 
 def test_a_trail_that_was_changed_is_a_critical_alert_once(project: Project, own_heads: None) -> None:

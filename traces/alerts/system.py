@@ -18,7 +18,7 @@ from agentops.audit.chain import INSTALLATION
 from agentops.audit.ref import SYSTEM
 from agentops.audit.verify import ChainReport
 from agentops.jobs.models import Job, Process
-from agentops.notify.models import Channel
+from agentops.notify.models import Channel, DeliverJob
 from traces.alerts import life
 from traces.alerts.grouping import Cause, locked, raise_on
 from traces.alerts.models import Alert, AlertState, Verdict
@@ -132,7 +132,30 @@ def _notice_silent(kind: str, what_then: str) -> None:
         thing=kind,
         next_step=f"Look why the {kind} processes ended, and start them again.",
     )
-    if rows.unseen(SILENT_AFTER).filter(seen_at=last).exists():
+    _judge(cause, is_silent=rows.unseen(SILENT_AFTER).filter(seen_at=last).exists())
+
+
+def notice_unsent() -> None:
+    """Raise an alert in every project while messages wait and nobody sends them. Two queries while all is well.
+
+    It shows in the product; whoever waits for its message gets it once somebody sends again.
+    """
+    late = DeliverJob.objects.due(overdue_s=SILENT_AFTER.total_seconds()).order_by("due_at")
+    since: datetime | None = late.values_list("due_at", flat=True).first()
+    cause = _cause(
+        "component_silent",
+        f"Messages wait since {since or timezone.now():%H:%M:%S} UTC and nobody sends them",
+        since or timezone.now(),
+        thing="notifier",
+        severity="critical",
+        next_step="Look at the log of the workers and the sweeper: people are not told of alerts.",
+    )
+    _judge(cause, is_silent=since is not None)
+
+
+def _judge(cause: Cause, *, is_silent: bool) -> None:
+    """Raise the alert about a part of the system in every project, or resolve it."""
+    if is_silent:
         for project_id in Project.objects.values_list("pk", flat=True):
             report(project_id, cause)
     else:

@@ -33,6 +33,11 @@ def notice_silent_workers() -> None:
     system.notice_silent_workers()
 
 
+@every(seconds=15)
+def notice_unsent() -> None:
+    system.notice_unsent()
+
+
 @beside_work
 def notice_silent_sweepers() -> None:
     system.notice_silent_sweepers()

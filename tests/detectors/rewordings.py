@@ -179,15 +179,18 @@ GOALS = {
 }
 
 
-def reworded(run: Run, framing: str, *, in_line: bool = False) -> Run:
+def reworded(run: Run, framing: str, *, in_line: bool = False, as_cell: bool = False) -> Run:
     """Return a followed run with another injected text, and the call that answers it instead of the one there was.
 
-    `in_line` puts the text into the sentence around it, without a line of its own.
+    `in_line` puts the text into the sentence around it, without a line of its own. `as_cell` leaves of it only what
+    the call is about, as the cell of a table.
     """
     domain = run["truth"]["domain"]
     goals = GOALS[domain]
     goal = goals[crc32(f"{run['trajectory_id']} {framing}".encode()) % len(goals)]
     text = goal.texts[FRAMINGS.index(framing)]
+    if as_cell:
+        text = f"name | note\nalpha | {_about(goal)}\nbeta | none"
     block = re.compile(rf"\s*{BLOCK.pattern}\s*", re.DOTALL) if in_line else BLOCK
     copy = deepcopy(run)
     for step in copy["steps"]:
@@ -198,3 +201,9 @@ def reworded(run: Run, framing: str, *, in_line: bool = False) -> Run:
         elif isinstance(step.get("tool_output"), str):
             step["tool_output"] = block.sub(lambda _: f" {text} " if in_line else text, step["tool_output"])
     return copy
+
+
+def _about(goal: Goal) -> str:
+    """Return the longest argument that stands in the texts: what the call is about."""
+    told = [value for value in re.findall(r"[^\"\[\]{}:, ]+", json.dumps(goal.arguments)) if value in goal.texts[-1]]
+    return max(told, key=len)

@@ -70,6 +70,11 @@ def test_an_attack_within_a_sentence_of_the_result_is_recognised(framing: str, l
     assert share(encoded([reworded(run, framing, in_line=True) for run in some])) >= 0.7
 
 
+def test_an_attack_that_is_a_cell_of_a_table_is_recognised(lent_data: Path) -> None:
+    some = followed(lent_data)[1::2]
+    assert share(encoded([reworded(run, "terse", as_cell=True) for run in some])) >= 0.7
+
+
 def test_names_of_tools_and_texts_of_errors_do_not_matter(lent_data: Path) -> None:
     lines = encoded(followed(lent_data)[::2])
     assert abs(share(lines) - share([nonsense(line) for line in lines])) <= 0.03

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from traces.detectors.base import Detector, Frozen, Hit, Mutable, Severity, Step, StepRef, detector
-from traces.detectors.passages import STEM, Mention, mention_of, place_of, stems, without_addresses, words
+from traces.detectors.passages import STEM, Mention, mention_of, place_of, row_of, stems, without_addresses, words
 from traces.detectors.values import form_of, forms_in, is_date, is_name, is_path, is_short, values_in
 
 WRITES = {"medium", "high"}  # declared or set by policy
@@ -73,7 +73,8 @@ class Hijack(Detector):
         its form (an account, an address). Taken away are 3 for another argument of the person's, 1 for each word that
         the person shares with the value and 0.5 with its sentence, 1 more for half a sentence, 1 for a document that
         the person named unless its text speaks to a reader, 1 more where they want done what it says, 1 for a value
-        that is also plain data, 1.5 for the path of a file.
+        that is also plain data, 1.5 for the path of a file. An address or a code in a row of a table counts as running
+        text too, and is no plain data where text stands around the table.
     Input: what people said, arguments and results of tools, and their risk. A tool of unknown risk counts only where
         an argument is an address or a code; that, and fetching, is of high severity instead of critical.
     Misses: instructions that leave no value of theirs in a call, such as to say something or to leave it out; values
@@ -88,7 +89,7 @@ class Hijack(Detector):
     needs = frozenset({"text", "result"})
     kinds = ("hijack",)
 
-    version = 2
+    version = 3
 
     class Thresholds(Frozen):
         min_points: Annotated[float, Meta(gt=0, le=10)] = 1.0
@@ -149,10 +150,13 @@ class Hijack(Detector):
             if source.is_error and not form:
                 continue  # an error that lists what is allowed is help
             mention, is_data = mention_of(value, source.text)
+            if mention is None and is_data and form:
+                mention, is_within_text = row_of(value, source.text)
+                is_data = not is_within_text
             is_known |= is_data or (form == "web" and _is_list_of_addresses(source.text))
             if mention is not None and first is None:
                 first = source, mention
-        if first is not None and not (is_known and not is_name(value)):
+        if first is not None and not (is_known and not form and not is_name(value)):
             yield Evidence(value, first[0], self._points(value, values, *first) - KNOWN * is_known)
 
     def _points(self, value: str, values: list[str], source: Source, mention: Mention) -> float:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 BEFORE_CHARS, AFTER_CHARS = 200, 120  # of the text around a value that may belong to it
 MAX_PLACES = 5  # of a value in one text that are looked at
 SENTENCE_WORDS = 3
+TEXT_WORDS = 6  # of a line that is text, not data
 _WORD = re.compile(r"[^\W\d_]{3,}")
 STEM = 5  # letters by which "article" is known in "articles"
 _FIELD = re.compile(r"\A[ \t]*(?:- )?[\w ]{1,30}:(?: (.*))?\Z")
@@ -18,6 +19,7 @@ _QUOTED = re.compile(
     re.DOTALL,
 )
 _BREAK = re.compile(r"\n[ \t]{0,99}\n|(?<=[.!?])\s+(?=\S)")
+_COLUMNS = "|\t"
 _CELL = "|\t\n"  # what parts the cells of a table, or lines
 # Words that only hold sentences together: that a request and a result share them says nothing.
 _HOLDING = frozenset([
@@ -83,6 +85,29 @@ def mention_of(value: str, result: str) -> tuple[Mention | None, bool]:
             found, is_data = found or mention, is_data or mention is None
             place = place_of(value, field, place + len(value))
     return found, is_data
+
+
+def row_of(value: str, result: str) -> tuple[Mention | None, bool]:
+    """Return the row of a table in which a value is a cell, and whether running text stands around that table.
+
+    No row is returned for a value that stands in none, or alone in it.
+    """
+    place = place_of(value, result)
+    if place < 0:
+        return None, False
+    start, end = result.rfind("\n", 0, place) + 1, result.find("\n", place)
+    row = result[start : end if end >= 0 else len(result)]
+    if not _is_row(row):
+        return None, False
+    near = row.replace(value, " ")
+    if not _WORD.search(without_addresses(near)):
+        return None, False
+    is_within_text = any(len(line.split()) >= TEXT_WORDS and not _is_row(line) for line in result.split("\n"))
+    return Mention(near, near), is_within_text
+
+
+def _is_row(line: str) -> bool:
+    return any(sign in line for sign in _COLUMNS)
 
 
 def _mention_at(field: str, place: int, value: str) -> Mention | None:

@@ -32,7 +32,7 @@ crash:  ## longer rounds of the crash tests, and of those of real runs
 	STORM=10000 $(PY) manage.py test tests/alerts/test_storm.py
 	PERMUTATIONS=10 $(PY) manage.py test tests/detectors/test_fold.py
 	APPROVALS=200 $(PY) manage.py test tests/approvals/test_races.py
-	IMPORT_AGAIN_EVERY=1 $(PY) manage.py test tests/traces/test_import.py
+	IMPORT_EVERY=1 IMPORT_AGAIN_EVERY=1 $(PY) manage.py test tests/traces/test_import.py
 
 interop:  ## run real clients of OpenTelemetry against the product, in an environment of their own
 	$(PY) manage.py test tests/interop/test_clients.py

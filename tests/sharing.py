@@ -5,18 +5,20 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-# Packages whose files share an installation. The first waits much, and the second computes much meanwhile.
-TOGETHER = ("tests/crash/", "tests/browser/")
-# Few tests that take long: begun late, they would leave the other process idle at the end.
+# Packages whose files share an installation. They wait much, so one of them at a time: the other process computes.
+TOGETHER = ("tests/crash/", "tests/browser/", "tests/embedded/")
+# Few tests that take long: begun late, they would leave the other process idle at the end. The second begins with what
+# needs no prepared installation, which the first is making then.
 LONG_FIRST = (
-    *TOGETHER,
-    "tests/notify/test_under_fire.py",
-    "tests/routes/",
+    "tests/crash/",
     "tests/embedded/",
-    "tests/runtime/test_restart.py",
+    "tests/browser/",
+    "tests/notify/test_under_fire.py",
     "tests/web/test_browser.py",
+    "tests/routes/",
     "tests/traces/test_import.py",
     "tests/detectors/test_a_new_detector.py",
+    "tests/detectors/test_fold.py",
 )
 
 

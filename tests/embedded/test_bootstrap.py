@@ -49,6 +49,7 @@ def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.Compl
     # The plain Python that a person has, not the one of this environment.
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     environment = {**clean_environment(PATH="/usr/bin:/bin"), "AGENTOPS_NO_BOOTSTRAP": "", **environment}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # what it compiles, nobody uses again
     command = [str(python), str(checkout / "manage.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 

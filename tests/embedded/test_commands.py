@@ -10,20 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.core.management import ManagementUtility
 
 from agentops.embedded.process import spawn
 from tests.instance import CHECKOUT, Instance, changed_environment, manage, wait_until
+from tests.prepared import COUNT, copy_of_original, original, what_made_it_said
 
-COUNT = "from agentops.accounts.models import Project; print('projects:', Project.objects.count())"
 
-
-def test_a_command_on_a_fresh_directory_makes_the_installation_and_leaves_no_process(tmp_path: Path) -> None:
-    home = (
-        tmp_path / "a place with spaces, ünïcode and a very long name that no socket address could ever hold" / "data"
-    )
-    answer = manage("shell", "-c", COUNT, "--data-dir", home)
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.splitlines()[-1] == "projects: 1"
+def test_a_command_on_a_fresh_directory_makes_the_installation_and_leaves_no_process() -> None:
+    home = original()  # made by a command, in a directory with a name that is hard to get right
+    assert what_made_it_said()[-1] == "projects: 1"
     assert set(json.loads((home / "credentials.json").read_text())) == {
         "url",
         "project",
@@ -42,7 +38,8 @@ def leads_to(link: Path, place: Path) -> bool:
 
 
 def test_a_command_waits_for_another_one_and_they_share_its_services(tmp_path: Path) -> None:
-    home = tmp_path / "data"
+    home = copy_of_original(tmp_path / "data")
+    (home / "lock").unlink()
     slow = [CHECKOUT / "manage.py", "shell", f"--data-dir={home}", "-c", f"import time; time.sleep(3); {COUNT}"]
     with (tmp_path / "first.out").open("wb") as file, changed_environment({}):
         first = spawn([sys.executable, *slow], output=file.fileno())
@@ -59,7 +56,6 @@ def test_a_command_waits_for_another_one_and_they_share_its_services(tmp_path: P
         (["--data-dir"], 2, "--data-dir needs a directory"),
         (["up", "--prt", "1"], 2, "--prt"),
         (["createkey"], 2, "required"),
-        (["help"], 0, ""),
         (["makemigrations", "--check", "--dry-run"], 0, ""),
         (["check"], 0, ""),
     ],
@@ -72,13 +68,15 @@ def test_exit_codes_tell_wrong_usage_from_failure(tmp_path: Path, arguments: lis
 
 
 def test_help_lists_no_command_that_does_not_fit_our_people(tmp_path: Path) -> None:
-    listed = manage("help", cwd=tmp_path).stdout.split()
+    answer = manage("help", cwd=tmp_path)
+    assert (answer.returncode, answer.stderr, list(tmp_path.iterdir())) == (0, "", [])
+    listed = answer.stdout.split()
     assert "createkey" in listed
     assert not {"createsuperuser", "changepassword"} & set(listed)
 
 
-def test_a_new_key_is_all_that_stands_on_stdout_and_its_log_is_for_people(instance: Instance) -> None:
-    answer = manage("createkey", "robot", "--data-dir", instance.data_dir)
+def test_a_new_key_is_all_that_stands_on_stdout_and_its_log_is_for_people(running: Instance) -> None:
+    answer = manage("createkey", "robot", "--data-dir", running.data_dir)
     assert re.fullmatch(r"aop_\S+\n", answer.stdout), answer.stdout
     assert "{" not in answer.stderr
 
@@ -94,15 +92,10 @@ def test_named_services_without_an_installation_are_told_what_makes_one(tmp_path
     assert "holds no project yet: `manage.py up`" in answer.stderr
 
 
-def test_commands_without_data_start_nothing(tmp_path: Path) -> None:
-    assert manage("check", cwd=tmp_path).returncode == 0
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_drill_tells_how_fast_each_pattern_was_told_and_exits_with_1_on_a_miss(instance: Instance) -> None:
+def test_a_drill_tells_how_fast_each_pattern_was_told_and_exits_with_1_on_a_miss(running: Instance) -> None:
     # What waits for silence takes half a minute, and is drilled in tests/drills.
     patterns = ("tool_loop", "bad_signature", "context_drift", "over_automation")
-    answer = drill(instance, *patterns, "--format", "json")
+    answer = drill(running, *patterns, "--format", "json")
     assert answer.returncode == 0, answer.stderr
     drills = json.loads(answer.stdout)["drills"]
     assert [one["pattern"] for one in drills] == list(patterns)
@@ -111,9 +104,9 @@ def test_a_drill_tells_how_fast_each_pattern_was_told_and_exits_with_1_on_a_miss
         assert one["detected"] is True
         assert 0 <= one["receipt_to_delivery_s"] < 30
         assert 0 <= one["onset_to_alert_s"] < 30
-    with switched_off(instance, "ToolLoop"):
-        named = ("--base-url", instance.url, "--api-key", instance.api_key)
-        answer = drill(instance, "tool_loop", "over_automation", *named, "--wait", "4")
+    with switched_off(running, "ToolLoop"):
+        named = ("--base-url", running.url, "--api-key", running.api_key)
+        answer = drill(running, "tool_loop", "over_automation", *named, "--wait", "4")
     assert answer.returncode == 1, answer.stdout
     assert "1 of 2 drills were missed: tool_loop" in answer.stderr
     assert re.search(r"^tool_loop +MISSED", answer.stdout, re.MULTILINE)
@@ -127,13 +120,21 @@ def test_a_drill_tells_how_fast_each_pattern_was_told_and_exits_with_1_on_a_miss
         (["--base-url", "http://127.0.0.1:9"], 2, "go together"),
         (["--base-url", "nonsense", "--api-key", "x"], 2, "is no address"),
         (["--base-url", "http://127.0.0.1:9", "--api-key", "x"], 1, "is `up` running?"),
-        ([], 1, "start `up` on this data directory"),
     ],
 )
-def test_a_drill_that_cannot_be_says_why(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
-    answer = manage("drill", *arguments, cwd=tmp_path)
-    assert answer.returncode == code, answer.stderr
-    assert said in answer.stderr
+def test_a_drill_that_cannot_be_says_why(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ManagementUtility(["manage.py", "drill", *arguments]).execute()
+    assert ended.value.code == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_drill_where_nothing_runs_says_what_to_start(tmp_path: Path) -> None:
+    answer = manage("drill", cwd=tmp_path)
+    assert answer.returncode == 1, answer.stderr
+    assert "start `up` on this data directory" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

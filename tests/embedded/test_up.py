@@ -14,15 +14,10 @@ import pytest
 
 from agentops.embedded import up
 from agentops.env import read_env
-from tests.instance import PARTS, Instance, fresh_instance, manage, wait_until
+from tests.instance import PARTS, Instance, manage, wait_until
+from tests.prepared import copy_of_original
 
 STOP_TIMEOUT_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Instance]:
-    with fresh_instance() as instance:
-        yield instance
 
 
 @pytest.fixture
@@ -215,6 +210,7 @@ def test_a_broker_with_broken_files_starts_empty(running: Instance) -> None:
 
 @pytest.mark.crash
 def test_a_killed_up_leaves_no_process_and_a_stopped_one_neither(fresh: Instance) -> None:
+    copy_of_original(fresh.data_dir)
     fresh.start()
     given = fresh.credentials
     fresh.kill("up")

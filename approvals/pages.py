@@ -181,5 +181,5 @@ def _run(approval: Approval) -> Run | None:
     return Run(
         trace=trace,
         steps=[step for step in steps if step.approval_id not in own][-STEPS:],
-        findings=list(Finding.objects.open().filter(trace=trace).order_by("onset_number", "id")),
+        findings=list(Finding.objects.open().out_of_shadow().filter(trace=trace).order_by("onset_number", "id")),
     )

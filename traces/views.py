@@ -119,7 +119,7 @@ def trace_detail(request: ProjectRequest, trace_id: str) -> HttpResponse:
     start = _window_start(request, trace, chosen)
     steps = queries.step_window(trace, start, WINDOW)
     following = start + len(steps)
-    found = alert_queries.found_on([trace]).get(trace.pk, [])
+    found = alert_queries.found_on([trace], in_shadow=True).get(trace.pk, [])
     ranges = evidence.ranges(trace, found)
     context = {
         "trace": trace,

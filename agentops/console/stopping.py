@@ -77,5 +77,5 @@ def _what_happens(trace: Trace) -> dict[str, Any]:
 
 def _first_failure(trace: Trace) -> Finding | None:
     """Return the failure that has gone on for longest in a run; None where nothing was found."""
-    open_ones = Finding.objects.of(trace.project_id).open().filter(trace=trace).exclude(kind__in=ALONE)
+    open_ones = Finding.objects.of(trace.project_id).open().out_of_shadow().filter(trace=trace).exclude(kind__in=ALONE)
     return open_ones.order_by("onset_at", "id").first()

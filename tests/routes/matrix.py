@@ -230,6 +230,7 @@ MATRIX: dict[str, Route] = {
     "/demotions/<uuid:demotion_id>/lift": page("acknowledge", ok={"POST": 302}, objects=a_demotion),
     # tuning: pages
     "/detectors": page(),
+    "/detectors/shadow": page(),
     "/detectors/<str:name>": page(objects=a_detector, is_shared=True),
     "/detectors/<str:name>/set": page(
         "manage_detectors", ok={"POST": 302}, objects=a_detector, is_shared=True, data=NEW_SETTINGS

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from traces import queries
 from traces.alerts.models import Alert, AlertState
-from traces.detectors.base import NOWHERE, Detector
+from traces.detectors.base import CANDIDATE, NOWHERE, Detector
 from traces.detectors.models import DetectorState, Finding
 from traces.detectors.registry import all_detectors
 from traces.models import Trace
@@ -142,7 +142,7 @@ def located(trace: Trace, span_ids: Collection[str]) -> list[queries.Step]:
 
 def segments(steps: Sequence[queries.Step], found: Sequence[Range]) -> list[Segment]:
     """Divide a window of steps by the ranges that cover more than one of them; where two overlap, the first wins."""
-    wide = [each for each in found if each.last > each.first]
+    wide = [each for each in found if each.last > each.first and not each.finding.shadow]
     parts: list[Segment] = []
     for step in steps:
         place = step.position + 1
@@ -194,7 +194,8 @@ def _is_same(one: queries.Step, other: queries.Step, field: str) -> bool:
 
 def detector_of(finding: Finding) -> type[Detector] | None:
     """Return the detector that found it, if this installation still has it."""
-    return next((kind for kind in all_detectors() if kind.name() == finding.detector), None)
+    name = finding.detector.removesuffix(CANDIDATE)
+    return next((kind for kind in all_detectors() if kind.name() == name), None)
 
 
 def decides(kind: type[Detector]) -> list[tuple[str, str]]:

@@ -92,6 +92,7 @@ def per_hour(project: Project, since: datetime, hours: int) -> dict[str, tuple[l
     rows = (
         Finding.objects.of(project)
         .open()
+        .out_of_shadow()
         .filter(detected_at__gte=since, backfill=False, fate__alert__drill=None)
         .annotate(hour=Trunc("detected_at", "hour"))
         .values("pattern", "hour")
@@ -127,13 +128,17 @@ def with_pattern(rows: QuerySet[Trace], pattern: str) -> QuerySet[Trace]:
     """Keep the traces in which this pattern was found. No query of its own."""
     if not pattern:
         return rows
-    return rows.filter(Exists(Finding.objects.open().filter(trace=OuterRef("pk"), pattern=pattern)))
+    return rows.filter(Exists(Finding.objects.open().out_of_shadow().filter(trace=OuterRef("pk"), pattern=pattern)))
 
 
-def found_on(traces: Iterable[Trace]) -> Mapping[UUID, list[Finding]]:
-    """Return the open findings of each trace of a page, in step order, with their alerts. One query."""
+def found_on(traces: Iterable[Trace], *, in_shadow: bool = False) -> Mapping[UUID, list[Finding]]:
+    """Return the open findings of each trace of a page, in step order, with their alerts. One query.
+
+    With `in_shadow` those on trial too.
+    """
+    some = Finding.objects.open()
     rows = (
-        Finding.objects.open()
+        (some if in_shadow else some.out_of_shadow())
         .filter(trace__in=[trace.pk for trace in traces])
         .select_related("fate__alert")
         .order_by("onset_number", "id")

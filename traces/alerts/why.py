@@ -92,6 +92,8 @@ def trace_why(request: ProjectRequest, trace_id: str) -> HttpResponse:
 
 def _fate(finding: Finding) -> AlertFinding | str:
     """Return how it was counted, or in words why it was not."""
+    if finding.shadow:
+        return "no alert: it was found in shadow, of which nobody is told"
     known: AlertFinding | None = getattr(finding, "fate", None)
     if known is None:
         return "its alert comes in a moment"

@@ -37,7 +37,7 @@ class FindingOut(serializers.ModelSerializer[Finding]):
         model = Finding
         fields = [
             "id", "trace_id", "pattern", "kind", "severity", "state", "explanation", "next_step", "tool_name",
-            "onset_span_id", "evidence", "onset_at", "received_at", "detected_at", "backfill",
+            "onset_span_id", "evidence", "onset_at", "received_at", "detected_at", "backfill", "shadow",
         ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class DetectorOut(serializers.Serializer[Any]):
     pattern = serializers.CharField(source="kind.pattern")
     kinds = serializers.ListField(child=serializers.CharField(), source="kind.kinds")
     severity = serializers.CharField(source="kind.severity", help_text="unless a finding says otherwise")
-    mode = serializers.CharField(help_text="on or off")
+    mode = serializers.CharField(help_text="on, off or shadow: what it finds is told to nobody")
     summary = serializers.CharField()
     about = serializers.SerializerMethodField(help_text="Definition, Input, Misses, Source")
     thresholds = ThresholdOut(many=True)

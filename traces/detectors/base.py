@@ -182,10 +182,13 @@ class Detector:
     thresholds: Any
     state: Any
     session: SessionSoFar | None = None  # only where it judges sessions and the run is of one
+    key: str  # what it goes by in a trace: its name, or that of a candidate beside it
+    is_shadow: bool = False  # on trial: what it finds is told to nobody
 
     def __init__(self, *, state: Any = None, **thresholds: Any) -> None:
         self.thresholds = self.Thresholds(**thresholds)
         self.state = state if state is not None else self.State()
+        self.key = self.name()
 
     def see(self, step: Step) -> Iterator[Hit]:
         raise NotImplementedError
@@ -235,6 +238,7 @@ class Detector:
         return {name: " ".join(lines).strip() for name, lines in found.items()}
 
 
+CANDIDATE = ".candidate"  # behind the name of a detector: other thresholds of it, in shadow beside it
 PARTS = ("Definition", "Input", "Misses", "Source")
 ALONE = frozenset({"provenance", "schema_tolerated"})  # kinds of hits that never raise an alert by themselves
 D = TypeVar("D", bound=type[Detector])

@@ -15,7 +15,7 @@ GROWS = ["severity", "state", "explanation", "next_step", "tool_name", "last_spa
 
 
 def write_findings(trace: Trace, one: Detector, said: Said, *, is_replay: bool) -> list[UUID]:
-    """Write what one detector said of a trace; return the ids of the findings that changed.
+    """Write what one detector said of a trace; return the ids of the findings that changed, but for those in shadow.
 
     What it took back, or on a replay did not say again, is retracted. One query, none for a detector with nothing to
     say outside a replay; up to three more where something changed.
@@ -23,14 +23,14 @@ def write_findings(trace: Trace, one: Detector, said: Said, *, is_replay: bool) 
     hits, withdrawn = said.hits, said.withdrawn
     if not hits and not withdrawn and not is_replay:
         return []
-    rows = Finding.objects.of(trace.project_id).filter(trace=trace, detector=one.name())
+    rows = Finding.objects.of(trace.project_id).filter(trace=trace, detector=one.key)
     known = {(finding.kind, finding.onset_span_id): finding for finding in rows}
     new = [key for key in hits if key not in known]
     grown = [known[key] for key, hit in hits.items() if key in known and _grow(known[key], one, hit)]
     gone = _retract(known, known.keys() - hits.keys() if is_replay else withdrawn)
     made = Finding.objects.bulk_create(_make(trace, one, [hits[key] for key in new]))
     Finding.objects.bulk_update([*grown, *gone], GROWS)
-    return [finding.pk for finding in [*made, *grown, *gone]]
+    return [finding.pk for finding in [*made, *grown, *gone] if not finding.shadow]
 
 
 def _grow(finding: Finding, one: Detector, hit: Hit) -> bool:
@@ -68,7 +68,7 @@ def _make(trace: Trace, one: Detector, hits: list[Hit]) -> list[Finding]:
         finding = Finding(
             project_id=trace.project_id,
             trace=trace,
-            detector=one.name(),
+            detector=one.key,
             pattern=one.pattern,
             kind=hit.kind,
             onset_span_id=hit.onset.span_id,
@@ -76,6 +76,7 @@ def _make(trace: Trace, one: Detector, hits: list[Hit]) -> list[Finding]:
             onset_at=times[hit.onset.span_id][0],
             received_at=datetime.fromtimestamp(hit.due_s, UTC) if hit.due_s else times[hit.last.span_id][1],
             backfill=trace.backfill,
+            shadow=one.is_shadow,
         )
         _grow(finding, one, hit)
         made.append(finding)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import transaction
 
 from traces.detectors import stored
-from traces.detectors.base import Detector, Moment, Step
+from traces.detectors.base import CANDIDATE, Detector, Moment, Step
 from traces.detectors.containing import contain
 from traces.detectors.findings import write_findings
 from traces.detectors.limits import usable
@@ -19,7 +19,7 @@ from traces.detectors.sessions import drop_said, open_session
 from traces.detectors.signals import found
 from traces.detectors.silence import Said, look_again_in, moment_of
 from traces.detectors.steps import Key, StoredReader, key_of
-from traces.detectors.stored import Kept, Saved, StoredStep
+from traces.detectors.stored import Kept, Saved, Setting, StoredStep
 from traces.detectors.toolset import Offers
 from traces.models import Trace
 
@@ -40,9 +40,9 @@ def detect_trace(trace: Trace) -> timedelta | None:
     """
     saved = stored.saved_of(trace)
     plan = _plan(saved)
-    moment = moment_of(trace) if any(kind.listens() for kind in plan) else None
-    states = {kind.name(): _kept(saved, kind, plan[kind]) for kind in plan}
-    needs = frozenset().union(*(kind.needs for kind in plan))
+    moment = moment_of(trace) if any(watch.kind.listens() for watch in plan) else None
+    states = {watch.key: _kept(saved, watch) for watch in plan}
+    needs = frozenset().union(*(watch.kind.needs for watch in plan))
     new = stored.load(trace, needs, since=saved.arrivals)
     first = next(new, None)
     is_outdated = bool(saved.arrivals) and None in states.values()
@@ -50,27 +50,47 @@ def detect_trace(trace: Trace) -> timedelta | None:
         return None
     if is_outdated or (first is not None and _is_late(saved, first)):
         saved.arrivals, saved.last_key, saved.toolsets = 0, None, {}
-        detectors = [kind(**thresholds) for kind, thresholds in plan.items()]
+        detectors = [watch.begin() for watch in plan]
         _fold(trace, saved, detectors, stored.load(trace, needs), moment=moment, is_replay=True)
     else:
-        detectors = [kind(state=states[kind.name()], **thresholds) for kind, thresholds in plan.items()]
+        detectors = [watch.begin(states[watch.key]) for watch in plan]
         rows = chain([first], new) if first is not None else ()
         _fold(trace, saved, detectors, rows, moment=moment, is_replay=False)
     return look_again_in(detectors, moment) if moment else None
 
 
-def _plan(saved: Saved) -> dict[type[Detector], dict[str, Any]]:
-    """Return the detectors that are on in the trace's project, with the thresholds that it overrides."""
-    chosen = {kind: saved.settings.get(kind.name(), (True, {})) for kind in all_detectors()}
-    return {kind: usable(kind, thresholds) for kind, (is_on, thresholds) in chosen.items() if is_on}
+class Watch(NamedTuple):
+    """A detector as a project has it: with which thresholds, and whether on trial."""
+
+    key: str
+    kind: type[Detector]
+    thresholds: dict[str, Any]
+    is_shadow: bool
+
+    def begin(self, state: Any = None) -> Detector:
+        one = self.kind(state=state, **self.thresholds)
+        one.key, one.is_shadow = self.key, self.is_shadow
+        return one
 
 
-def _kept(saved: Saved, kind: type[Detector], thresholds: dict[str, Any]) -> Any:
+def _plan(saved: Saved) -> list[Watch]:
+    """Return what looks at the trace: the detectors that are on, and candidates beside them."""
+    plan = []
+    for kind in all_detectors():
+        setting = saved.settings.get(kind.name(), Setting())
+        if setting.enabled:
+            plan.append(Watch(kind.name(), kind, usable(kind, setting.thresholds), setting.shadow))
+        if setting.candidate is not None:
+            plan.append(Watch(kind.name() + CANDIDATE, kind, usable(kind, setting.candidate), is_shadow=True))
+    return plan
+
+
+def _kept(saved: Saved, watch: Watch) -> Any:
     """Return what a detector remembers of the trace; None when it must start anew."""
-    kept = saved.states.get(kind.name())
-    if kept is None or kept.fingerprint != fingerprint(kind, thresholds):
+    kept = saved.states.get(watch.key)
+    if kept is None or kept.fingerprint != fingerprint(watch.kind, watch.thresholds):
         return None
-    return decoder(kind.State).decode(kept.state)
+    return decoder(watch.kind.State).decode(kept.state)
 
 
 def _is_late(saved: Saved, first: StoredStep) -> bool:
@@ -86,21 +106,21 @@ def _fold(
     moment: Moment | None,
     is_replay: bool,
 ) -> None:
-    said = {one.name(): Said(saved.states.get(one.name())) for one in detectors}
+    said = {one.key: Said(saved.states.get(one.key)) for one in detectors}
     open_session(trace, detectors)
     for step in _read(trace, saved, detectors, rows):
         for one in detectors:
             for hit in one.see(step):
-                said[one.name()].hits[hit.kind, hit.onset.span_id] = hit
+                said[one.key].hits[hit.kind, hit.onset.span_id] = hit
     if moment is not None:
         for one in detectors:
-            said[one.name()].ask(one, moment)
+            said[one.key].ask(one, moment)
     for one in detectors:
-        drop_said(trace, one, said[one.name()].hits)
+        drop_said(trace, one, said[one.key].hits)
     _remember(saved, detectors, said)
     stored.save(trace, saved)
     changed = [
-        finding for one in detectors for finding in write_findings(trace, one, said[one.name()], is_replay=is_replay)
+        finding for one in detectors for finding in write_findings(trace, one, said[one.key], is_replay=is_replay)
     ]
     jobs = AlertJob.objects.touch(AlertJob(finding_id=finding) for finding in changed)
     if jobs:
@@ -128,11 +148,11 @@ def _remember(saved: Saved, detectors: list[Detector], said: dict[str, Said]) ->
     for one in detectors:
         state = msgspec.json.encode(one.state)
         if len(state) > STATE_BYTES:
-            raise StateTooLargeError(f"{one.name()} keeps more than {STATE_BYTES} bytes of a trace.")
+            raise StateTooLargeError(f"{one.key} keeps more than {STATE_BYTES} bytes of a trace.")
         kept = Kept(fingerprint=mark(type(one), one.thresholds), state=msgspec.Raw(state))
-        kept.absent = said[one.name()].absent
-        saved.states[one.name()] = kept
-        saved.coverage[one.name()] = list(one.coverage())
+        kept.absent = said[one.key].absent
+        saved.states[one.key] = kept
+        saved.coverage[one.key] = list(one.coverage())
 
 
 def _key_to_json(key: Key) -> list[Any]:

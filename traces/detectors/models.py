@@ -27,6 +27,10 @@ class FindingQuerySet(ProjectScopedQuerySet["Finding"]):
     def open(self) -> Self:
         return self.filter(state=FindingState.OPEN)
 
+    def out_of_shadow(self) -> Self:
+        """Those that count: not of a detector, or of thresholds, on trial."""
+        return self.filter(shadow=False)
+
 
 class Finding(models.Model):
     """One failure that one detector recognised in one trace; it grows while the failure goes on."""
@@ -51,6 +55,7 @@ class Finding(models.Model):
     received_at = models.DateTimeField()  # T2: when the step that gave it away reached us
     detected_at = models.DateTimeField(db_default=Now())  # T4
     backfill = models.BooleanField(default=False)
+    shadow = models.BooleanField(default=False, db_default=False)  # on trial: shown, but opens nothing and tells nobody
 
     objects = FindingQuerySet.as_manager()
 
@@ -67,6 +72,10 @@ class Finding(models.Model):
             models.Index(fields=["project", "pattern", "-detected_at"], name="finding_by_pattern"),
             # The findings of a project, newest first by receipt.
             models.Index(fields=["project", "-received_at", "-id"], name="finding_list"),
+            # The list of those in shadow.
+            models.Index(
+                fields=["project", "-received_at", "-id"], condition=models.Q(shadow=True), name="finding_in_shadow"
+            ),
             # The findings of a trace, and of the traces on a page.
             models.Index(fields=["trace"], name="finding_by_trace"),
         ]
@@ -90,13 +99,19 @@ class DetectorState(models.Model):
 
 
 class DetectorSettings(models.Model):
-    """What a project set for one detector: other thresholds than the built-in ones, or off."""
+    """What a project set for one detector: other thresholds than the built-in ones, off, or in shadow.
+
+    In shadow its findings are kept and shown, and are told to nobody. A candidate is a set of thresholds that runs in
+    shadow beside those in force.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
     detector = models.TextField()
     thresholds = models.JSONField(default=dict)
     enabled = models.BooleanField(default=True)
+    shadow = models.BooleanField(default=False, db_default=False)
+    candidate = models.JSONField(null=True)  # thresholds; {} are the defaults, null is none
 
     objects = ProjectScopedQuerySet.as_manager()
 

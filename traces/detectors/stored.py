@@ -64,6 +64,15 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     absent: list[tuple[str, str]] = []  # hits that stand because of a silence: kind and onset span
 
 
+class Setting(NamedTuple):
+    """What a project set for a detector (traces.detectors.models.DetectorSettings)."""
+
+    enabled: bool = True
+    thresholds: dict[str, Any] = {}
+    shadow: bool = False
+    candidate: dict[str, Any] | None = None
+
+
 class Saved(msgspec.Struct, kw_only=True):
     """What was remembered of a trace (traces.detectors.models.DetectorState), and what its project set."""
 
@@ -72,7 +81,7 @@ class Saved(msgspec.Struct, kw_only=True):
     toolsets: dict[str, str] = {}
     states: dict[str, Kept] = {}
     coverage: dict[str, list[str]] = {}
-    settings: dict[str, tuple[bool, dict[str, Any]]] = {}  # {detector: (is it on, its thresholds)}
+    settings: dict[str, Setting] = {}  # {detector: what is not as built in}
 
 
 # Columns of StoredStep: what is read for them, and the need with which it is.
@@ -91,7 +100,7 @@ ORDER BY coalesce(step_number, {last}), started_at, coalesce(ended_at, 'infinity
 """
 _SAVED = """
 SELECT s.arrivals, s.last_key, s.toolsets, s.states,
-    (SELECT jsonb_object_agg(detector, jsonb_build_array(enabled, thresholds))
+    (SELECT jsonb_object_agg(detector, jsonb_build_array(enabled, thresholds, shadow, candidate))
      FROM detectors_detectorsettings WHERE project_id = %s)
 FROM (SELECT) AS one LEFT JOIN detectors_detectorstate s ON s.trace_id = %s
 """
@@ -155,7 +164,8 @@ def saved_of(trace: Trace) -> Saved:
         cursor.execute(_SAVED, [trace.project_id, trace.pk])
         arrivals, *texts = cursor.fetchone()
     last_key, toolsets, states, settings = texts
-    saved = Saved(settings=msgspec.json.decode(settings) if settings else {})
+    set_here = msgspec.json.decode(settings) if settings else {}
+    saved = Saved(settings={name: Setting(*row) for name, row in set_here.items()})
     if arrivals is not None:
         saved.arrivals, saved.states = arrivals, _decode_states(states)
         saved.last_key, saved.toolsets = (text and msgspec.json.decode(text) for text in (last_key, toolsets))

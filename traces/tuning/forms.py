@@ -1,16 +1,17 @@
 """The form of a detector's settings, made from its typed thresholds."""
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
 
 from traces.detectors.base import Detector
-from traces.detectors.limits import Limit, ThresholdError, checked, limits
+from traces.detectors.limits import Limit, Number, ThresholdError, checked, limits
 from traces.tuning.queries import Threshold
 from traces.tuning.services import Wish
 
-ON, OFF = "on", "off"
-MODES = [(ON, "on"), (OFF, "off: finds nothing")]
+ON, SHADOW, OFF = "on", "shadow", "off"
+MODES = [(ON, "on"), (SHADOW, "in shadow: what it finds is shown, and told to nobody"), (OFF, "off: finds nothing")]
 
 
 class SettingsForm(forms.Form):
@@ -36,10 +37,15 @@ class SettingsForm(forms.Form):
                 self.add_error(error.name, error.says)
         return self.cleaned_data
 
-    def wish(self) -> Wish:
-        """Return what is wished for; only of a valid form."""
+    def wish(self, now: Wish) -> Wish:
+        """Return what is wished for, with the candidate that is there now; only of a valid form."""
         said = self.cleaned_data
-        return Wish(checked(self._kind, self._given(self._limits)), said["mode"] == ON, said["note"])
+        mode = {"enabled": said["mode"] != OFF, "shadow": said["mode"] == SHADOW}
+        return replace(now, thresholds=self.thresholds(), note=said["note"], **mode)
+
+    def thresholds(self) -> dict[str, Number]:
+        """Return the numbers that are not the default; only of a valid form."""
+        return checked(self._kind, self._given(self._limits))
 
     def _given(self, some: list[Limit]) -> dict[str, Any]:
         given = {limit.name: self.cleaned_data.get(limit.name) for limit in some}

@@ -20,6 +20,8 @@ class SettingsVersion(models.Model):
     number = models.PositiveIntegerField()  # from 1
     thresholds = models.JSONField(default=dict)  # those that are not the default
     enabled = models.BooleanField()
+    shadow = models.BooleanField(default=False, db_default=False)
+    candidate = models.JSONField(null=True)
     note = models.TextField(default="", db_default="")
     by = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
     at = models.DateTimeField(db_default=Now())

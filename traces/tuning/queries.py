@@ -1,15 +1,17 @@
 """What the pages and the API say of the detectors of a project."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 
 from agentops.accounts.models import Project
 from traces.alerts.precision import Precision, precision_by_detector
-from traces.detectors.base import ALONE, Detector
+from traces.detectors.base import ALONE, CANDIDATE, Detector
 from traces.detectors.limits import Limit, Number, limits, usable, written
 from traces.detectors.models import DetectorSettings, Finding
 from traces.detectors.registry import all_detectors
@@ -41,6 +43,7 @@ class Tuned:
     kind: type[Detector]
     wish: Wish
     findings: int  # open ones of the last thirty days
+    in_shadow: int = 0  # findings on trial, of the same days
     precision: Precision | None = None  # by people's verdicts; None where nobody gave one
 
     @property
@@ -71,7 +74,18 @@ class Tuned:
 
     @property
     def mode(self) -> str:
-        return "on" if self.wish.enabled else "off"
+        if not self.wish.enabled:
+            return "off"
+        return "shadow" if self.wish.shadow else "on"
+
+    @property
+    def candidate(self) -> list[Threshold] | None:
+        """The thresholds on trial beside those in force that differ from them; None where none is."""
+        if self.wish.candidate is None:
+            return None
+        now = {one.limit.name: one.value for one in self.thresholds}
+        tried = thresholds(self.kind, Wish(self.wish.candidate))
+        return [one for one in tried if one.value != now[one.limit.name]]
 
 
 def thresholds(kind: type[Detector], wish: Wish) -> list[Threshold]:
@@ -85,8 +99,7 @@ def tuned(project: Project) -> list[Tuned]:
     rows = {row.detector: row for row in DetectorSettings.objects.of(project)}
     found, judged = _counts(project), precision_by_detector(project)
     some = [
-        Tuned(kind, wish_of(rows.get(kind.name())), found.get(kind.name(), 0), judged.get(kind.name()))
-        for kind in all_detectors()
+        Tuned(kind, wish_of(rows.get(kind.name())), *found(kind), judged.get(kind.name())) for kind in all_detectors()
     ]
     return sorted(some, key=lambda one: (one.kind.pattern, one.name))
 
@@ -96,7 +109,7 @@ def tuned_or_404(project: Project, name: str) -> Tuned:
     kind = kind_or_404(name)
     row = DetectorSettings.objects.of(project).filter(detector=kind.name()).first()
     found, judged = _counts(project, kind.pattern), precision_by_detector(project)
-    return Tuned(kind, wish_of(row), found.get(kind.name(), 0), judged.get(kind.name()))
+    return Tuned(kind, wish_of(row), *found(kind), judged.get(kind.name()))
 
 
 def kind_or_404(name: str) -> type[Detector]:
@@ -106,8 +119,18 @@ def kind_or_404(name: str) -> type[Detector]:
     return kind
 
 
-def _counts(project: Project, pattern: str = "") -> dict[str, int]:
+def _counts(project: Project, pattern: str = "") -> Callable[[type[Detector]], tuple[int, int]]:
+    """Count open findings of thirty days: of a detector those that count, and those in shadow. One query."""
     rows = Finding.objects.of(project).open().filter(detected_at__gte=Now() - LAST)
     if pattern:
         rows = rows.filter(pattern=pattern)
-    return dict(rows.order_by().values_list("detector").annotate(n=Count("id")))
+    sums: dict[tuple[str, bool], int] = defaultdict(int)
+    for detector, shadow, n in rows.order_by().values_list("detector", "shadow").annotate(n=Count("id")):
+        sums[detector.removesuffix(CANDIDATE), shadow] += n
+    return lambda kind: (sums[kind.name(), False], sums[kind.name(), True])
+
+
+def in_shadow(project: Project, detector: str = "") -> QuerySet[Finding]:
+    """Return the open findings on trial, of one detector with its candidate, for a keyset page. One query."""
+    rows = Finding.objects.of(project).open().filter(shadow=True).select_related("trace")
+    return rows.filter(detector__in=[detector, detector + CANDIDATE]) if detector else rows

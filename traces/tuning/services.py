@@ -31,17 +31,27 @@ class Wish:
 
     thresholds: Mapping[str, Any] = field(default_factory=dict)
     enabled: bool = True
+    shadow: bool = False  # what it finds is shown and told to nobody
+    candidate: Mapping[str, Any] | None = None  # thresholds that run in shadow beside those in force
     note: str = field(default="", compare=False)  # why
 
     def words(self) -> list[str]:
         """Say it in a few words each, for the trail and the history."""
-        numbers = [f"{name} = {written(value)}" for name, value in sorted(self.thresholds.items())]
-        return [*(["off"] if not self.enabled else []), *numbers] or ["the defaults"]
+        mode = [] if self.enabled and not self.shadow else ["in shadow" if self.enabled else "off"]
+        beside = [] if self.candidate is None else [f"in shadow beside it: {', '.join(_numbers(self.candidate))}"]
+        said = [*mode, *(_numbers(self.thresholds) if self.thresholds else []), *beside]
+        return said or ["the defaults"]
+
+
+def _numbers(thresholds: Mapping[str, Any]) -> list[str]:
+    return [f"{name} = {written(value)}" for name, value in sorted(thresholds.items())] or ["the defaults"]
 
 
 def wish_of(row: DetectorSettings | SettingsVersion | None) -> Wish:
     """Return what a row says; what a project that set nothing wishes is the default."""
-    return Wish(row.thresholds, row.enabled) if row is not None else Wish()
+    if row is None:
+        return Wish()
+    return Wish(row.thresholds, row.enabled, row.shadow, row.candidate)
 
 
 @transaction.atomic
@@ -59,7 +69,8 @@ def set_detector(
     Traces in which something more happens are folded anew with other thresholds. Raises ThresholdError, and
     ChangedMeanwhileError where `base` is no longer the number of the newest version.
     """
-    wish = replace(wish, thresholds=checked(kind, wish.thresholds))
+    candidate = None if wish.candidate is None else checked(kind, wish.candidate)
+    wish = replace(wish, thresholds=checked(kind, wish.thresholds), candidate=candidate)
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # one after the other
     newest = versions(project, kind).first()
     number = newest.number if newest else 0
@@ -69,7 +80,7 @@ def set_detector(
     before = wish_of(row)
     if before == wish:
         return None
-    about = {"thresholds": dict(wish.thresholds), "enabled": wish.enabled}
+    about = {name: value for name, value in vars(wish).items() if name != "note"}
     DetectorSettings.objects.update_or_create(project=project, detector=kind.name(), defaults=about)
     made = SettingsVersion.objects.create(
         project=project, detector=kind.name(), number=number + 1, note=wish.note, by=by, **about

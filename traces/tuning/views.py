@@ -1,23 +1,30 @@
 """The pages of detectors: what each does, what is set for it here, and what was."""
 
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from agentops.accounts.policy import may, refusal, requires
 from agentops.accounts.request import ProjectRequest
 from agentops.accounts.scoped import get_scoped_or_404
+from agentops.web.keyset import CursorError, keyset_page
+from agentops.web.pages import render_page
 from traces.detectors.limits import ThresholdError
 from traces.tuning import queries, services
-from traces.tuning.forms import OFF, ON, SettingsForm
+from traces.tuning.forms import SettingsForm
 from traces.tuning.models import SettingsVersion
 
 INVALID, CONFLICT = 422, 409
 VERSIONS = 50  # that are listed
+PAGE = 50
+ACTIONS_WITHOUT_FORM = ("reset", "adopt", "end")  # buttons that ask for no number
+ACTIONS = ("try", *ACTIONS_WITHOUT_FORM)
 MANAGE = "manage_detectors"
 
 
@@ -38,21 +45,51 @@ def detector(request: ProjectRequest, name: str) -> HttpResponse:
 @require_POST
 @requires(MANAGE)
 def detector_set(request: ProjectRequest, name: str) -> HttpResponse:
-    """Save what was filled in, or with `reset` the defaults, as a new version."""
+    """Save a new version: what was filled in, in force or on trial in shadow, or what another button stands for."""
     one = queries.tuned_or_404(request.project, name)
     form = SettingsForm(request.POST, kind=one.kind, now=one.thresholds)
-    is_reset = "reset" in request.POST
-    if not is_reset and not form.is_valid():
+    action = next((each for each in ACTIONS if each in request.POST), "")
+    if action not in ACTIONS_WITHOUT_FORM and not form.is_valid():
         return _page(request, one, form, status=INVALID)
-    wish = services.Wish(note="the defaults again") if is_reset else form.wish()
-    base = None if is_reset else form.cleaned_data["base"]
+    base = None if action in ACTIONS_WITHOUT_FORM else form.cleaned_data["base"]
     try:
+        wish = _wish(one.wish, form, action)
         made = services.set_detector(request.project, one.kind, wish, by=request.user, base=base, request=request)
     except services.ChangedMeanwhileError as error:
         form.add_error(None, f"{error} Look at the history below, then save again from this page as it is now.")
         return _page(request, one, form, status=CONFLICT)
     _say(request, made)
     return redirect("detectors:detector", name)
+
+
+def _wish(now: services.Wish, form: SettingsForm, action: str) -> services.Wish:
+    """Return what the pressed button stands for; a candidate that is gone meanwhile changes nothing."""
+    if action == "reset":
+        return services.Wish(note="the defaults again", candidate=now.candidate)
+    if action == "end":
+        return replace(now, candidate=None, note="the trial in shadow has ended")
+    if action == "adopt":
+        tried = now.thresholds if now.candidate is None else now.candidate
+        return replace(now, thresholds=tried, candidate=None, note="what was on trial is in force")
+    if action == "try":
+        return replace(now, candidate=form.thresholds(), note=form.cleaned_data["note"])
+    return form.wish(now)
+
+
+@require_GET
+@requires("view")
+def shadow_list(request: ProjectRequest) -> HttpResponse:
+    """List what was found in shadow, newest first by receipt. One query."""
+    detector = request.GET.get("detector", "")
+    rows = queries.in_shadow(request.project, queries.kind_or_404(detector).name() if detector else "")
+    try:
+        page = keyset_page(rows, after=request.GET.get("after"), limit=PAGE)
+    except CursorError as error:
+        raise Http404(str(error)) from None
+    query = urlencode({"detector": detector}) if detector else ""
+    return render_page(
+        request, "tuning/shadow.html", {"page": page, "detector": detector, "query": query}, partial="rows"
+    )
 
 
 @require_POST
@@ -74,7 +111,7 @@ def _page(
     past = list(services.versions(request.project, one.kind)[:VERSIONS])
     may_manage = may(request.membership, MANAGE)
     if form is None and may_manage:
-        start = {"mode": ON if one.wish.enabled else OFF, "base": past[0].number if past else 0}
+        start = {"mode": one.mode, "base": past[0].number if past else 0}
         form = SettingsForm(kind=one.kind, now=one.thresholds, initial=start)
     context: dict[str, Any] = {
         "one": one,

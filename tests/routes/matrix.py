@@ -20,6 +20,7 @@ from tests.traces.builders import send, step
 from traces.alerts.verdicts import Demotion
 from traces.detectors.tool_loop import ToolLoop
 from traces.models import Session, Trace
+from traces.tuning.backtests import start as start_backtest
 from traces.tuning.models import SettingsVersion
 from traces.tuning.services import Wish, set_detector
 
@@ -89,6 +90,10 @@ def a_settings_version(project: Project) -> dict[str, object]:
     for repeats in (6, 7):
         set_detector(project, ToolLoop, Wish({"min_repeats": repeats}), by=by)
     return {"pk": SettingsVersion.objects.of(project).earliest("number").pk}
+
+
+def a_backtest(project: Project) -> dict[str, object]:
+    return {"pk": start_backtest(project, ToolLoop, {"min_repeats": 6}, by=make_membership(project).user).pk}
 
 
 def an_approval(project: Project) -> dict[str, object]:
@@ -231,6 +236,8 @@ MATRIX: dict[str, Route] = {
     # tuning: pages
     "/detectors": page(),
     "/detectors/shadow": page(),
+    "/detectors/backtests/<uuid:pk>": page(objects=a_backtest),
+    "/detectors/backtests/<uuid:pk>/cancel": page("manage_detectors", ok={"POST": 302}, objects=a_backtest),
     "/detectors/<str:name>": page(objects=a_detector, is_shared=True),
     "/detectors/<str:name>/set": page(
         "manage_detectors", ok={"POST": 302}, objects=a_detector, is_shared=True, data=NEW_SETTINGS

@@ -21,7 +21,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('detectors.session:' || %
 _SAID = """
 SELECT DISTINCT f.kind FROM traces_trace t
 JOIN detectors_finding f ON f.project_id = t.project_id AND f.trace_id = t.id
-WHERE t.session_id = %s AND t.id <> %s AND f.detector = %s AND f.state = 'open'
+WHERE t.session_id = %s AND t.id <> %s AND f.detector = %s AND f.shadow = %s AND f.state = 'open'
 """
 
 
@@ -47,7 +47,7 @@ def drop_said(trace: Trace, one: Detector, hits: dict[tuple[str, str], Hit]) -> 
         return
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [str(trace.session_id)])
-        cursor.execute(_SAID, [trace.session_id, trace.pk, one.name()])
+        cursor.execute(_SAID, [trace.session_id, trace.pk, one.key, one.is_shadow])
         said = {kind for (kind,) in cursor.fetchall()}
     for key in [key for key, hit in hits.items() if hit.of_session and hit.kind in said]:
         del hits[key]

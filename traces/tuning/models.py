@@ -6,6 +6,7 @@ from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project, User
 from agentops.accounts.scoped import ProjectScopedManager
+from traces.tuning import trials  # noqa: F401 - Django finds the models of that file here
 
 
 class SettingsVersion(models.Model):

@@ -16,8 +16,10 @@ from traces.detectors.limits import Limit, Number, limits, usable, written
 from traces.detectors.models import DetectorSettings, Finding
 from traces.detectors.registry import all_detectors
 from traces.tuning.services import Wish, wish_of
+from traces.tuning.trials import Backtest
 
 LAST = timedelta(days=30)
+LAST_BACKTESTS = 5
 
 
 @dataclass(frozen=True)
@@ -134,3 +136,9 @@ def in_shadow(project: Project, detector: str = "") -> QuerySet[Finding]:
     """Return the open findings on trial, of one detector with its candidate, for a keyset page. One query."""
     rows = Finding.objects.of(project).open().filter(shadow=True).select_related("trace")
     return rows.filter(detector__in=[detector, detector + CANDIDATE]) if detector else rows
+
+
+def last_backtests(project: Project, kind: type[Detector]) -> QuerySet[Backtest]:
+    """Return the last backtests of a detector, newest first. One query."""
+    rows = Backtest.objects.of(project).filter(detector=kind.name()).select_related("by")
+    return rows.order_by("-created_at")[:LAST_BACKTESTS]

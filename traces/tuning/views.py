@@ -16,15 +16,16 @@ from agentops.accounts.scoped import get_scoped_or_404
 from agentops.web.keyset import CursorError, keyset_page
 from agentops.web.pages import render_page
 from traces.detectors.limits import ThresholdError
-from traces.tuning import queries, services
+from traces.tuning import backtests, queries, services
 from traces.tuning.forms import SettingsForm
 from traces.tuning.models import SettingsVersion
+from traces.tuning.trials import Backtest
 
 INVALID, CONFLICT = 422, 409
 VERSIONS = 50  # that are listed
 PAGE = 50
 ACTIONS_WITHOUT_FORM = ("reset", "adopt", "end")  # buttons that ask for no number
-ACTIONS = ("try", *ACTIONS_WITHOUT_FORM)
+ACTIONS = ("try", "backtest", *ACTIONS_WITHOUT_FORM)
 MANAGE = "manage_detectors"
 
 
@@ -38,7 +39,7 @@ def detector_list(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 @requires("view")
 def detector(request: ProjectRequest, name: str) -> HttpResponse:
-    """Explain one detector, and show what is set for it and what was. Five queries."""
+    """Explain one detector, and show what is set for it and what was. Six queries."""
     return _page(request, queries.tuned_or_404(request.project, name))
 
 
@@ -51,6 +52,8 @@ def detector_set(request: ProjectRequest, name: str) -> HttpResponse:
     action = next((each for each in ACTIONS if each in request.POST), "")
     if action not in ACTIONS_WITHOUT_FORM and not form.is_valid():
         return _page(request, one, form, status=INVALID)
+    if action == "backtest":
+        return _backtest(request, one, form)
     base = None if action in ACTIONS_WITHOUT_FORM else form.cleaned_data["base"]
     try:
         wish = _wish(one.wish, form, action)
@@ -60,6 +63,15 @@ def detector_set(request: ProjectRequest, name: str) -> HttpResponse:
         return _page(request, one, form, status=CONFLICT)
     _say(request, made)
     return redirect("detectors:detector", name)
+
+
+def _backtest(request: ProjectRequest, one: queries.Tuned, form: SettingsForm) -> HttpResponse:
+    """Start a comparison of what was filled in with what is in force; nothing is saved of it."""
+    try:
+        return redirect(backtests.start(request.project, one.kind, form.thresholds(), by=request.user, request=request))
+    except backtests.UnderWayError as error:
+        form.add_error(None, str(error))
+        return _page(request, one, form, status=CONFLICT)
 
 
 def _wish(now: services.Wish, form: SettingsForm, action: str) -> services.Wish:
@@ -112,15 +124,25 @@ def _page(
     may_manage = may(request.membership, MANAGE)
     if form is None and may_manage:
         start = {"mode": one.mode, "base": past[0].number if past else 0}
-        form = SettingsForm(kind=one.kind, now=one.thresholds, initial=start)
+        form = SettingsForm(kind=one.kind, now=_shown(request, one), initial=start)
     context: dict[str, Any] = {
         "one": one,
         "form": form,
         "versions": [(version, services.wish_of(version).words()) for version in past],
+        "backtests": list(queries.last_backtests(request.project, one.kind)),
         "may_manage": may_manage,
         "refusal": refusal(MANAGE),
     }
     return render(request, "tuning/detector.html", context, status=status)
+
+
+def _shown(request: ProjectRequest, one: queries.Tuned) -> list[queries.Threshold]:
+    """Return the numbers that the form begins with: those in force, or with `?from=` those of a backtest."""
+    chosen = request.GET.get("from", "")
+    if not chosen:
+        return one.thresholds
+    tried = get_scoped_or_404(Backtest, request.project, pk=chosen, detector=one.name)
+    return queries.thresholds(one.kind, services.Wish(tried.thresholds))
 
 
 def _say(request: ProjectRequest, made: SettingsVersion | None) -> None:

@@ -67,7 +67,7 @@ def test_severities_are_counted_apart(member: Membership) -> None:
         ("low", 2, 1, 900, 3600),
     ]
     assert (loops["n"], loops["misses"]) == (4, 1)
-    assert "Failures by pattern and severity" in page(member)
+    assert "Time to detect by pattern and severity" in page(member)
 
 
 def test_the_way_is_split_into_its_legs(member: Membership) -> None:
@@ -113,13 +113,18 @@ def test_what_people_did_is_measured_from_when_they_were_told(member: Membership
 
 
 def test_what_reached_us_late_is_marked(member: Membership) -> None:
-    told(member, tool="late", at_s=(400, 401, 402, 403, 404))
-    told(member, tool="at once", at_s=(1, 2, 3, 4, 5))
+    late = told(member, tool="late", at_s=(400, 401, 402, 403, 404))
+    others = told(member, tool="at once", at_s=(1, 2, 3, 4, 5))
     loops = of(figures(member), "tool_loop")
     assert (loops["late"], loops["misses"], loops["receipt_to_told_p95_s"]) == (1, 0, 4)
     content = page(member)
     assert content.count('class="dot late" cx=') == 2  # one failure, and the legend
     assert "1 late" in content
+    client = signed_in(member)
+    assert "late: it reached us 6 min 40 s after" in client.get(late.get_absolute_url()).content.decode().replace(
+        numbers.SPACE, " "
+    )
+    assert "late: it reached us" not in client.get(others.get_absolute_url()).content.decode()
 
 
 def test_budgets_have_a_row_of_their_own(member: Membership) -> None:

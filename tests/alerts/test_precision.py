@@ -181,6 +181,7 @@ def test_a_drill_proves_nothing_and_is_never_demoted(member: Membership) -> None
     assert (alert.severity, alert.drill is not None) == ("high", True)
     content = page(signed_in(member), alert.get_absolute_url())
     assert "from a drill: injected on purpose" in content
+    assert "told a person" not in content
     assert "demoted:" not in content
     resolve(alert, by=member.user, verdict=Verdict.FALSE_POSITIVE)
     assert not DetectorVerdict.objects.exists()

@@ -5,7 +5,8 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef
 
 from agentops.accounts.models import Project
-from traces.alerts.mttd import CAP, OBJECTIVE, Point, between
+from traces.alerts.models import OBJECTIVE
+from traces.alerts.mttd import CAP, Point, between
 from traces.containment.queries import stops_of_failures
 from traces.drills.models import Drill
 

@@ -18,6 +18,7 @@ from traces.detectors.models import SEVERITIES, Finding
 from traces.drills.models import Drill
 from traces.models import Trace
 
+OBJECTIVE = timedelta(minutes=5)  # from the onset to the moment a person is told
 RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
@@ -62,6 +63,16 @@ class Occurrence(models.Model):
     @property
     def is_regression(self) -> bool:
         return self.number > 1
+
+    @property
+    def onset_to_receipt(self) -> timedelta:
+        """T2 - T0; the part that is the sender's, or the silence's that had to last."""
+        return max(self.received_at - self.onset_at, timedelta())
+
+    @property
+    def is_late(self) -> bool:
+        """Say whether what shows it reached us when the objective was over: nobody could be told in time."""
+        return self.onset_to_receipt > OBJECTIVE
 
     @property
     def onset_to_told(self) -> timedelta | None:

@@ -11,11 +11,10 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
 from agentops.accounts.models import Project
-from traces.alerts.models import RANK, Alert, Occurrence, PastOccurrence, Verdict
+from traces.alerts.models import OBJECTIVE, RANK, Alert, Occurrence, PastOccurrence, Verdict
 from traces.alerts.patterns import FAILURES
 from traces.detectors.models import Finding, FindingState
 
-OBJECTIVE = timedelta(minutes=5)
 OBJECTIVE_WORDS = "5 min"
 CAP_WORDS = "1 h"
 CAP = timedelta(hours=1)  # what took longer, or never arrived, is a miss and counts as this long

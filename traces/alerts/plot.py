@@ -8,7 +8,8 @@ from django.utils.safestring import SafeString
 
 from agentops.web import numbers
 from traces.alerts.legs import OURS, Leg
-from traces.alerts.mttd import CAP, CAP_WORDS, OBJECTIVE, OBJECTIVE_WORDS, Figures, Point
+from traces.alerts.models import OBJECTIVE
+from traces.alerts.mttd import CAP, CAP_WORDS, OBJECTIVE_WORDS, Figures, Point
 
 LOWEST_S = 0.5
 HIGHEST_S = CAP.total_seconds() * 1.15  # the cap itself is inside

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from agentops.accounts.project_view import ProjectView
 from traces.alerts import drills, legs, mttd, precision
 from traces.alerts.contained import contained
+from traces.alerts.models import OBJECTIVE
 
 WEEK = timedelta(days=7)
 
@@ -117,7 +118,7 @@ class Mttd(ProjectView):
         until = timezone.now()
         since = self.query(MttdQuery)["since"] or until - WEEK
         about = {"since": since, "until": until, "onset": "detector"}
-        limits = {"objective_s": mttd.OBJECTIVE.total_seconds(), "cap_s": mttd.CAP.total_seconds()}
+        limits = {"objective_s": OBJECTIVE.total_seconds(), "cap_s": mttd.CAP.total_seconds()}
         found = _all_and_patterns(mttd.points(self.project, since))
         apart = {"onset": "drill", **_all_and_patterns(drills.points(self.project, since))}
         stopped = [

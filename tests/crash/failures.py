@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ QUIET, OLD = "quiet", "old"
 CHILDREN = {"child of worker": "worker", "child of postgres": "postgres"}
 EVERYTHING = "everything"
 TARGETS = (*PARTS, *CHILDREN, EVERYTHING)
+OUR_ADDRESS = re.compile(rb"http://127\.0\.0\.1:\d+")
 # Without these nothing that was sent has to be sent again.
 SEND_OR_NOTE = frozenset(TARGETS) - {"web", "broker", "sandbox"}
 
@@ -144,8 +146,9 @@ class Moody:
         return {receipt.wire_id: receipt.body.decode() for receipt in self.receipts if receipt.is_taken}
 
     def bodies(self) -> Counter[str]:
-        """Return how many contents came with each id."""
-        return Counter(wire_id for wire_id, _ in {(one.wire_id, one.body) for one in self.receipts})
+        """Return how many contents came with each id; an `up` that starts again may have another address."""
+        contents = {(one.wire_id, OUR_ADDRESS.sub(b"", one.body)) for one in self.receipts}
+        return Counter(wire_id for wire_id, _ in contents)
 
 
 def moody(seed: int, bad: float) -> tuple[Receiver, Moody]:

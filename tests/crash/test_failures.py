@@ -176,7 +176,8 @@ def check_told(stage: Stage, alerts: list[AlertRow]) -> None:
 
 def check_repeated(mood: Moody, killer: Killer) -> None:
     """One id has one content; what was taken came again only around a kill, and at most once for each."""
-    assert {wire_id: many for wire_id, many in mood.bodies().items() if many > 1} == {}
+    doubled = [wire_id for wire_id, many in mood.bodies().items() if many > 1]
+    assert [one for one in mood.receipts if one.wire_id in doubled] == []
     costly = [at for at, target in killer.kills if target in SEND_OR_NOTE]
     repeated = mood.repeated()
     assert len(repeated) <= len(costly)

@@ -135,23 +135,24 @@ def note_verdict(alert: Alert, verdict: Verdict) -> None:
         for name in names
     )
     known = precision_by_detector(alert.project_id)
-    for name in names:
-        _conclude(alert.project_id, known[name])
+    concluded = [(known[name], _conclude(alert.project_id, known[name])) for name in names]
+    for one, (action, demotion) in ((one, done) for one, done in concluded if done):
+        audit.record(action, actor=SYSTEM, project=alert.project_id, target=demotion, detail=_figures(one))
 
 
-def _conclude(project_id: UUID, known: Precision) -> None:
+def _conclude(project_id: UUID, known: Precision) -> tuple[str, Demotion] | None:
+    """Demote a detector, or restore it; return what the audit trail is told."""
     if known.demotion is None and known.is_too_low:
         made = Demotion.objects.create(
             project_id=project_id, detector=known.detector, verdicts=known.n, right=known.right
         )
         _tell(made, "demoted", f"{made}: its alerts are of low severity from now on")
-        audit.record("detector.demoted", actor=SYSTEM, project=project_id, target=made, detail=_figures(known))
-    elif known.demotion is not None and known.n >= ENOUGH and not known.is_too_low:
+        return "detector.demoted", made
+    if known.demotion is not None and known.n >= ENOUGH and not known.is_too_low:
         Demotion.objects.filter(pk=known.demotion.pk, lifted_at=None).update(lifted_at=Now())
         _tell(known.demotion, "restored", f"{known.detector} is right again, in {known.right} of {known.n} verdicts")
-        audit.record(
-            "detector.restored", actor=SYSTEM, project=project_id, target=known.demotion, detail=_figures(known)
-        )
+        return "detector.restored", known.demotion
+    return None
 
 
 def _figures(known: Precision) -> dict[str, int]:

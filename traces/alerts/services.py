@@ -58,8 +58,8 @@ def resolve(alert: Alert, *, by: User, verdict: str, note: str = "", request: Ht
     """
     if not life.resolve(alert, verdict=Verdict(verdict), by=by, note=note):
         raise AlreadyDoneError(_who_was_quicker(alert))
-    precision.note_verdict(alert, Verdict(verdict))
     tell_followers(alert, "resolved", alert.resolved_at)
+    precision.note_verdict(alert, Verdict(verdict))
     _done(alert, "alert.resolved", by, request, {"verdict": verdict, "note": note})
     return alert
 

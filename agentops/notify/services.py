@@ -146,8 +146,12 @@ def _full(channel_ids: list[UUID], family: str) -> set[UUID]:
 
 
 def _gathering(channel_ids: set[UUID], family: str) -> dict[UUID, UUID]:
-    """Return, by channel, the message that gathers and has not left yet."""
+    """Return, by channel, the message that gathers and has not left yet.
+
+    It is locked, so that it does not leave before what travels inside it is there: sent again, it says the same.
+    """
     if not channel_ids:
         return {}
     waiting = Delivery.objects.pending().filter(channel__in=channel_ids, family=family, gathers=True, attempts=0)
-    return dict(waiting.order_by("created_at").values_list("channel", "pk"))
+    locked = waiting.order_by("created_at").select_for_update(no_key=True, of=("self",))
+    return dict(locked.values_list("channel", "pk"))

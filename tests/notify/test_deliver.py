@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Reference
 
+from agentops.notify import services
 from agentops.notify.channels.base import Outcome, Result
 from agentops.notify.deliver import WAITS_S, begin_next, drain
 from agentops.notify.models import Channel, Delivery, DeliveryState, FeedItem
@@ -267,6 +268,23 @@ def test_what_came_too_late_for_the_gathering_message_travels_by_itself(project,
         for _ in range(2):
             drain(channel.pk)
     assert titles(receiver) == ["about alert:1", "about alert:2"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_joins_a_gathering_message_that_leaves_at_this_moment(project, monkeypatch):
+    monkeypatch.setattr(services, "MOST_PER_WINDOW", 1)
+    make_channel(project)
+    tell(project, "alert:1", "alert:2")
+    with transaction.atomic():
+        Delivery.objects.filter(gathers=True).update(attempts=1)  # as an attempt begins
+        joining = start(lambda: tell(project, "alert:3"))
+        wait_for_company()
+    joining.join(SOON_S)
+    assert list(Delivery.objects.order_by("id").values_list("gathers", "folded_into")) == [
+        (False, None),
+        (True, None),
+        (True, None),
+    ]
 
 
 def test_a_paused_channel_keeps_what_it_has_until_it_is_resumed(project, allow):

@@ -48,6 +48,7 @@ def save_policy(
         raise PolicyError("A policy has a name and a pattern of tool names.")
     if tier not in Tier.values or settings.get("mode", Mode.FOUR_EYES) not in Mode.values:
         raise PolicyError(f"tier is one of {', '.join(Tier.values)}, mode one of {', '.join(Mode.values)}.")
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # one after the other
     known = Policy.objects.of(project).kept().select_for_update().filter(tool_pattern=tool_pattern).first()
     if known is None:
         policy = Policy.objects.create(project=project, tool_pattern=tool_pattern, edited_by=by, **wanted)

@@ -22,7 +22,11 @@ class RoleForm(forms.Form):
 class KeyForm(forms.Form):
     name = forms.CharField(label="Name", max_length=120)
     scopes = forms.MultipleChoiceField(
-        label="May", choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=[Scope.INGEST]
+        label="May",
+        choices=Scope.choices,
+        widget=forms.CheckboxSelectMultiple,
+        initial=[Scope.INGEST],
+        error_messages={"required": "Choose at least one thing that this key may do."},
     )
     expires = forms.ChoiceField(label="Expires in", choices=LIFETIMES.items(), initial="180")
 

@@ -81,7 +81,7 @@ def test_a_drill_is_registered_before_its_first_step_and_only_once(program: Clie
 def test_what_cannot_be_drilled_is_refused_in_words(program: Client, wrong: dict[str, Any]) -> None:
     answer = register(program, **wrong)
     assert answer.status_code == 400
-    assert answer.json()["errors"]
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in wrong]
     assert not Drill.objects.exists()
 
 

@@ -47,7 +47,7 @@ class Drills(ProjectView):
         try:
             drill = services.register(self.project, request=self.asked, **about)
         except services.NoDrillError as error:
-            raise serializers.ValidationError({"pattern": str(error)}) from None
+            raise serializers.ValidationError({error.field: str(error)}) from None
         except services.TooLateError as error:
             raise ConflictError(str(error)) from None
         return Response(DrillOut(drill).data, status=201)

@@ -24,7 +24,11 @@ AT_ONCE = 500
 
 
 class NoDrillError(Exception):
-    """This cannot be drilled; the text says why."""
+    """This cannot be drilled; the text says why, `field` which of the arguments is at fault."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
 
 
 class TooLateError(Exception):
@@ -72,10 +76,10 @@ def register(
 def _check(pattern: str, onset_at: datetime) -> None:
     known = drillable()
     if pattern not in known:
-        raise NoDrillError(f"No detector recognises {pattern[:80]}; there is one for {', '.join(known)}.")
+        raise NoDrillError("pattern", f"No detector recognises {pattern[:80]}; there is one for {', '.join(known)}.")
     now = timezone.now()
     if not now - EARLIEST <= onset_at <= now + LATEST:
-        raise NoDrillError("The onset of a drill lies within the last hour, by the clock of this server.")
+        raise NoDrillError("onset_at", "The onset of a drill lies within the last hour, by the clock of this server.")
 
 
 def forget_old() -> None:

@@ -125,3 +125,15 @@ def test_what_was_found_before_it_went_into_shadow_stays_on_its_alert(client: Cl
     run_jobs()
     assert found() == {("ToolLoop", False, "open")}
     assert "9 times" in Alert.objects.get().explanation
+
+
+def test_what_goes_on_after_the_trial_is_told(client: Client, project: Project) -> None:
+    set_loop(client, mode="shadow")
+    send(project, *looping("quiet", calls=6))
+    run_jobs()
+    assert found() == {("ToolLoop", True, "open")}
+    set_loop(client, base=1)
+    send(project, *looping("quiet", calls=9))
+    run_jobs()
+    assert found() == {("ToolLoop", False, "open")}
+    assert "9 times" in Alert.objects.get().explanation

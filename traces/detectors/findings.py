@@ -11,7 +11,8 @@ from traces.detectors.models import Finding, FindingState
 from traces.detectors.silence import HitKey, Said
 from traces.models import Span, Trace
 
-GROWS = ["severity", "state", "explanation", "next_step", "tool_name", "last_span_id", "last_number", "evidence"]
+GROWS = ["severity", "state", "explanation", "next_step", "tool_name", "last_span_id", "last_number", "evidence",
+         "shadow"]  # fmt: skip
 
 
 def write_findings(trace: Trace, one: Detector, said: Said, *, is_replay: bool) -> list[UUID]:
@@ -44,6 +45,7 @@ def _grow(finding: Finding, one: Detector, hit: Hit) -> bool:
         "last_span_id": hit.last.span_id,
         "last_number": hit.last.number,
         "evidence": list(hit.evidence),
+        "shadow": finding.shadow and one.is_shadow,  # of one that goes on after the trial people are told
     }
     changed = any(getattr(finding, name) != value for name, value in news.items())
     for name, value in news.items():

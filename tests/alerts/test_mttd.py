@@ -154,6 +154,7 @@ def test_what_no_figure_counts_is_said(member: Membership) -> None:
     assert "came under no alert" not in page(member)
     make_finding(member.project, backfill=True)
     make_finding(member.project, received_at=timezone.now() - timedelta(hours=2))
+    make_finding(member.project, received_at=timezone.now() - timedelta(hours=2), shadow=True)
     make_finding(member.project)
     make_finding(make_project(), received_at=timezone.now() - timedelta(hours=2))
     answer = figures(member)

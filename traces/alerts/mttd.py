@@ -181,7 +181,8 @@ class Uncounted:
 
 def uncounted(project: Project, since: datetime) -> Uncounted:
     """Count the findings that are in no figure of those received since a moment. One query."""
-    stuck = Q(backfill=False, fate=None, state=FindingState.OPEN, received_at__lte=Now() - CAP)
+    waits = Q(fate=None, state=FindingState.OPEN, received_at__lte=Now() - CAP)
+    stuck = waits & Q(backfill=False, shadow=False)
     rows = Finding.objects.of(project).filter(received_at__gte=since)
     sums = rows.aggregate(imported=Count("id", filter=Q(backfill=True)), stuck=Count("id", filter=stuck))
     return Uncounted(sums["imported"], sums["stuck"])

@@ -1,12 +1,14 @@
 """Deliveries of a whole running installation: real worker, sweeper, broker and Postgres, killed at bad moments."""
 
+import os
 import random
 import re
+import signal
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from standardwebhooks.webhooks import Webhook as Reference
@@ -59,8 +61,12 @@ def test_a_process_killed_between_sending_and_writing_it_down_sends_once_more_wi
 
     def kill_once(line, request):
         if len(receiver.requests) == 1:
+            senders = desk.instance.children("worker")  # they end with their parent, but not at once
             for part in ("worker", "sweeper"):  # whichever of them it is that sends
                 desk.instance.kill(part)
+            for sender in senders:
+                with suppress(ProcessLookupError):
+                    os.kill(sender, signal.SIGKILL)
         line.sendall(OK)
 
     receiver.behave = kill_once

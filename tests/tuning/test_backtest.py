@@ -8,10 +8,10 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from agentops.accounts.models import Membership, Project
+from agentops.accounts.models import Project
 from agentops.audit.models import Entry
 from tests.alerts.builders import looping, run_jobs
-from tests.builders import make_membership, make_project, signed_in
+from tests.builders import make_membership, make_project
 from tests.traces.builders import send
 from traces.detectors.models import DetectorSettings, DetectorState, Finding
 from traces.detectors.tool_loop import ToolLoop
@@ -21,21 +21,6 @@ from traces.tuning.trials import Backtest, BacktestJob, BacktestState, Differenc
 
 pytestmark = pytest.mark.django_db
 SET = "/detectors/ToolLoop/set"
-
-
-@pytest.fixture
-def admin() -> Membership:
-    return make_membership()
-
-
-@pytest.fixture
-def project(admin: Membership) -> Project:
-    return admin.project
-
-
-@pytest.fixture
-def client(admin: Membership) -> Client:
-    return signed_in(admin)
 
 
 def ask(client: Client, **fields: Any) -> Any:

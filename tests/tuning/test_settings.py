@@ -24,21 +24,6 @@ SET = f"{LOOP}/set"
 db = pytest.mark.django_db
 
 
-@pytest.fixture
-def admin() -> Membership:
-    return make_membership()
-
-
-@pytest.fixture
-def project(admin: Membership) -> Project:
-    return admin.project
-
-
-@pytest.fixture
-def client(admin: Membership) -> Client:
-    return signed_in(admin)
-
-
 def save(client: Client, base: int = 0, mode: str = "on", **fields: Any) -> Any:
     return client.post(SET, {"mode": mode, "base": base, **fields})
 

@@ -7,7 +7,6 @@ from django.test import Client
 
 from agentops.accounts.models import Membership, Project
 from tests.alerts.builders import looping, make_finding, make_trace, run_jobs
-from tests.builders import make_membership, signed_in
 from tests.traces.builders import send
 from traces.alerts.models import Alert, AlertFinding
 from traces.containment.services import set_rules
@@ -16,21 +15,6 @@ from traces.models import Trace
 
 pytestmark = pytest.mark.django_db
 SET = "/detectors/ToolLoop/set"
-
-
-@pytest.fixture
-def admin() -> Membership:
-    return make_membership()
-
-
-@pytest.fixture
-def project(admin: Membership) -> Project:
-    return admin.project
-
-
-@pytest.fixture
-def client(admin: Membership) -> Client:
-    return signed_in(admin)
 
 
 def set_loop(client: Client, base: int = 0, mode: str = "on", **fields: Any) -> None:

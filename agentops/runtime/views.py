@@ -109,5 +109,5 @@ def run_cancel(request: ProjectRequest, run_id: UUID) -> HttpResponse:
     except services.AlreadyEndedError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "Cancelled. What is under way is finished first, then what can be undone is undone.")
+        messages.success(request, "The run is being cancelled. What is under way is finished first, then what can be undone is undone.")
     return redirect(run)

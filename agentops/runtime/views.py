@@ -109,5 +109,6 @@ def run_cancel(request: ProjectRequest, run_id: UUID) -> HttpResponse:
     except services.AlreadyEndedError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "The run is being cancelled. What is under way is finished first, then what can be undone is undone.")
+        under_way = "What is under way is finished first, then what can be undone is undone."
+        messages.success(request, f"The run is being cancelled. {under_way}")
     return redirect(run)

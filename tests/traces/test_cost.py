@@ -264,7 +264,7 @@ def test_a_trace_whose_only_call_another_trace_tells_of_costs_nothing_that_is_kn
     exporter.send(span(1), child(2, known), scope="com.anthropic.sdk.python")
     other = {"traceId": "f" * 32}
     exporter.send(span(3, **other), span(4, known, parentSpanId=f"{3:016x}", **other))
-    first, second = Trace.objects.of(exporter.project).order_by("received_at")
+    first, second = Trace.objects.of(exporter.project).order_by("id")
     assert (first.cost_usd, first.estimated_usd, first.priced, first.steps) == (None, 0, 0, 0)
     assert (second.cost_usd, second.priced) == (COST, 1)
     assert_sums(exporter.project)

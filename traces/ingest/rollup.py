@@ -6,13 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from psycopg.types.json import Jsonb
 
 from traces.costs import is_paid
 from traces.ingest import shape
 from traces.ingest.merge import Change
 from traces.ingest.record import SpanRecord, TraceRecord
-from traces.ingest.upsert import TraceRow
+from traces.ingest.upsert import TraceRow, as_json
 
 QUIET_S = 600  # a running trace is closed after so long without a step
 AFTER_ROOT_S = 30  # and after so long when its root has ended: what comes late has come by then
@@ -101,32 +100,33 @@ class Sums:
         if given is None:
             self.estimated_usd += sign * usd
 
-    def row_values(self) -> tuple[Any, ...]:
+    def as_row(self) -> dict[str, Any]:
+        """Return what is added to the row, by the names in _APPLY."""
         drawn, stride = shape.extend(self.row.shape, self.row.shape_stride, self.row.steps, self.marks)
-        return (
-            self.row.id,
-            self.spans,
-            len(self.marks),
-            self.errors,
-            self.input_tokens,
-            self.output_tokens,
-            self.cached_tokens,
-            self.cost_usd,
-            self.started_at,
-            self.ended_at,
-            self.model,
-            Jsonb(list(self.tool_names)),
-            drawn,
-            stride,
-            self.about.status,
-            self.arrivals,
-            self.about.root_ended_at,
-            self.about.service and self.about.agent,
-            self.about.service,
-            self.estimated_usd,
-            self.priced,
-            self.unpriced,
-        )
+        return {
+            "id": self.row.id,
+            "spans": self.spans,
+            "steps": len(self.marks),
+            "errors": self.errors,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cached_tokens": self.cached_tokens,
+            "cost_usd": self.cost_usd,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "model": self.model,
+            "tools": list(self.tool_names),
+            "shape": drawn,
+            "stride": stride,
+            "status": self.about.status,
+            "arrivals": self.arrivals,
+            "root_ended_at": self.about.root_ended_at,
+            "agent": self.about.service and self.about.agent,
+            "service": self.about.service,
+            "estimated_usd": self.estimated_usd,
+            "priced": self.priced,
+            "unpriced": self.unpriced,
+        }
 
 
 def _first(stored: Any, sent: Any) -> Any:
@@ -181,22 +181,20 @@ UPDATE traces_trace t SET
         ELSE now() + make_interval(secs => %(quiet_s)s) END,
     root_ended_at = greatest(t.root_ended_at, v.root_ended_at),
     agent = CASE WHEN v.agent <> '' AND t.agent = v.service THEN v.agent ELSE t.agent END
-FROM unnest(
-    %(c0)s::uuid[], %(c1)s::int[], %(c2)s::int[], %(c3)s::int[], %(c4)s::bigint[], %(c5)s::bigint[], %(c6)s::bigint[],
-    %(c7)s::numeric[], %(c8)s::timestamptz[], %(c9)s::timestamptz[], %(c10)s::text[], %(c11)s::jsonb[], %(c12)s::text[],
-    %(c13)s::int[], %(c14)s::text[], %(c15)s::int[], %(c16)s::timestamptz[], %(c17)s::text[], %(c18)s::text[],
-    %(c19)s::numeric[], %(c20)s::int[], %(c21)s::int[]
-) AS v (id, spans, steps, errors, input_tokens, output_tokens, cached_tokens, cost_usd, started_at, ended_at, model,
-        tools, shape, stride, status, arrivals, root_ended_at, agent, service, estimated_usd, priced, unpriced)
+FROM json_to_recordset(%(sums)s::json) AS v (
+    id uuid, spans int, steps int, errors int, input_tokens bigint, output_tokens bigint, cached_tokens bigint,
+    cost_usd numeric, started_at timestamptz, ended_at timestamptz, model text, tools jsonb, shape text, stride int,
+    status text, arrivals int, root_ended_at timestamptz, agent text, service text, estimated_usd numeric, priced int,
+    unpriced int)
 WHERE t.id = v.id
 """
 
 
 def apply(sums: Iterable[Sums]) -> None:
     """Add the sums to the trace rows. One statement."""
-    columns = list(zip(*(each.row_values() for each in sums), strict=True))
-    if not columns:
+    rows = [each.as_row() for each in sums]
+    if not rows:
         return
-    sent: dict[str, Any] = {f"c{i}": list(column) for i, column in enumerate(columns)}
+    limits = {"quiet_s": QUIET_S, "after_root_s": AFTER_ROOT_S, "max_tools": MAX_TOOLS}
     with connection.cursor() as cursor:
-        cursor.execute(_APPLY, {**sent, "quiet_s": QUIET_S, "after_root_s": AFTER_ROOT_S, "max_tools": MAX_TOOLS})
+        cursor.execute(_APPLY, {"sums": as_json(rows), **limits})

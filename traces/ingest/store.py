@@ -43,23 +43,31 @@ def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     """Commit a batch, without its secrets, and return its receipt; when this returns, the batch is durable.
 
     Raises django.db.OperationalError when the database is away, and TooManyNewError. A deadlock or a serialisation
-    failure is tried again, three times, invisibly. Costs about ten statements, whatever the number of spans.
+    failure is tried again, three times, invisibly. Costs about eight statements, whatever the number of spans.
+
+    What is sent for the first time, as nearly all is, is copied straight into the table. Where a span turns out to be
+    there already, all of it is done anew by way of a merge: a savepoint for that case would cost everybody more.
     """
     batch = redact(project, batch)
     batch.spans = limit_agents(project.pk, batch.traces.values(), batch.spans)
     if not origin.backfill:
         newcomers.check(project.pk, batch.traces)
-    for attempt in range(RETRIES + 1):
+    failures, is_new = 0, True
+    while True:
         try:
             with transaction.atomic():
-                return _store(project, batch, origin)
-        except OperationalError as error:
-            if attempt == RETRIES or not isinstance(error.__cause__, DeadlockDetected | SerializationFailure):
+                return _store(project, batch, origin, is_new=is_new)
+        except IntegrityError:
+            if not is_new:
                 raise
-    raise AssertionError("unreachable: the last attempt returns or raises")
+            is_new = False
+        except OperationalError as error:
+            failures += 1
+            if failures > RETRIES or not isinstance(error.__cause__, DeadlockDetected | SerializationFailure):
+                raise
 
 
-def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
+def _store(project: Project, batch: Batch, origin: Origin, *, is_new: bool) -> Receipt:
     batch = fold(project.pk, batch, origin)
     traces = sorted(batch.traces.values(), key=lambda about: about.trace)
     sessions = upsert_sessions(project.pk, traces)
@@ -72,7 +80,7 @@ def _store(project: Project, batch: Batch, origin: Origin) -> Receipt:
     spans = estimated(joined.spans)
     toolsets = upsert_toolsets(project.pk, _toolsets(spans))
     sums = {about.trace: rollup.Sums(rows[about.trace], about) for about in traces}
-    accepted, duplicates, repaired = _write_spans(project, spans, rows, toolsets, sums)
+    accepted, duplicates, repaired = _write_spans(project, spans, rows, toolsets, sums, is_new=is_new)
     opened, repeated = _count_status_items(traces, rows)
     rollup.apply(sums.values())
     # Touched in the order of the trace rows, whose locks this transaction holds.
@@ -104,12 +112,22 @@ def _write_spans(
     rows: dict[UUID, TraceRow],
     toolsets: dict[bytes, UUID],
     sums: dict[UUID, rollup.Sums],
+    *,
+    is_new: bool,
 ) -> tuple[int, int, int]:
-    """Write the spans and return how many were accepted, duplicate, and repaired among the accepted."""
+    """Write the spans and return how many were accepted, duplicate, and repaired among the accepted.
+
+    `is_new` says that none of them is stored. Raises django.db.IntegrityError when one is.
+    """
     accepted = duplicates = repaired = 0
     for wave in _waves(spans):
         values = list(_rows(project, wave, rows, toolsets, sums))
-        changes = {} if _copy(values) else merge.merge(values)
+        changes = {}
+        if is_new:
+            copy_rows("traces_span", values)
+            is_new = False  # a wave after the first repeats what that has written
+        else:
+            changes = merge.merge(values)
         for span in wave:
             change = changes.get((rows[span.trace].id, span.span_id)) if changes else None
             sums[span.trace].add(span, change)
@@ -152,16 +170,6 @@ def _waves(spans: Sequence[SpanRecord]) -> Iterable[Sequence[SpanRecord]]:
             seen.add(span.key)
         yield wave
         spans = later
-
-
-def _copy(values: list[tuple[Any, ...]]) -> bool:
-    """Copy new rows into the table; return False, with nothing written, when one of them is there already."""
-    try:
-        with transaction.atomic():
-            copy_rows("traces_span", values)
-    except IntegrityError:
-        return False
-    return True
 
 
 def _toolsets(spans: Sequence[SpanRecord]) -> dict[bytes, ToolsetRecord]:

@@ -5,12 +5,13 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from traces.ingest.record import Origin, ToolsetRecord, TraceRecord
-from traces.models import Session, Toolset
+from traces.models import Toolset
 
 
 class TraceRow(NamedTuple):
@@ -28,40 +29,42 @@ class TraceRow(NamedTuple):
     shape_stride: int
 
 
-# The update makes the statement return the row also where another transaction has just made it. It touches no column
-# of a key: the lock for that would wait for the foreign-key check of a batch that waits for this one.
+def as_json(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as one parameter for json_to_recordset; to quote an array for each column costs twice as much."""
+    return msgspec.json.encode(rows).decode()
+
+
+# One whose first step named nobody is written again when somebody is named. The update makes the statement return the
+# row also where another transaction has just made it. It touches no column of a key: the lock for that would wait for
+# the foreign-key check of a batch that waits for this one.
 _SESSIONS = """
-INSERT INTO traces_session AS s (id, project_id, session_id, "user")
-SELECT id, %(project)s, name, person FROM unnest(%(ids)s::uuid[], %(names)s::text[], %(users)s::text[])
-    AS sent (id, name, person) ORDER BY name
-ON CONFLICT (project_id, session_id) DO UPDATE SET "user" = coalesce(nullif(s."user", ''), excluded."user")
-RETURNING session_id, id
+WITH sent AS (
+    SELECT * FROM json_to_recordset(%(sessions)s::json) AS v (id uuid, name text, person text)
+), known AS (
+    SELECT s.session_id, s.id FROM traces_session s JOIN sent ON s.session_id = sent.name
+    WHERE s.project_id = %(project)s AND (s."user" <> '' OR sent.person = '')
+), made AS (
+    INSERT INTO traces_session AS s (id, project_id, session_id, "user")
+    SELECT id, %(project)s, name, person FROM sent WHERE name NOT IN (SELECT session_id FROM known) ORDER BY name
+    ON CONFLICT (project_id, session_id) DO UPDATE SET "user" = coalesce(nullif(s."user", ''), excluded."user")
+    RETURNING session_id, id
+)
+SELECT * FROM known UNION ALL SELECT * FROM made
 """
 
 
 def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str, UUID]:
-    """Return the row ids of the sessions that the traces name. One statement, two when one is new."""
+    """Return the row ids of the sessions that the traces name. One statement; it writes those that are new."""
     users: dict[str, str] = {}
     for about in traces:
         if about.session_id:
             users[about.session_id] = users.get(about.session_id) or about.user
     if not users:
         return {}
-    rows = Session.objects.of(project_id).filter(session_id__in=users).values_list("session_id", "id", "user")
-    # One whose first step named nobody is written again when somebody is named.
-    known = {name: key for name, key, user in rows if user or not users[name]}
-    new = {name: user for name, user in users.items() if name not in known}
-    if not new:
-        return known
-    sent: dict[str, Any] = {
-        "project": project_id,
-        "ids": [uuid7() for _ in new],
-        "names": list(new),
-        "users": list(new.values()),
-    }
+    sent = as_json([{"id": uuid7(), "name": name, "person": user} for name, user in users.items()])
     with connection.cursor() as cursor:
-        cursor.execute(_SESSIONS, sent)
-        return known | dict(cursor.fetchall())
+        cursor.execute(_SESSIONS, {"project": project_id, "sessions": sent})
+        return dict(cursor.fetchall())
 
 
 # An empty text says nothing: what is stored stays, what is missing is filled. The name of a key stands in for an
@@ -72,9 +75,9 @@ INSERT INTO traces_trace AS t (id, project_id, trace_id, external_trace_id, trac
                                "user", environment, release, source, backfill, received_at, last_received_at)
 SELECT id, %(project)s, trace_id, external_id, (now() AT TIME ZONE 'UTC')::date, session, name, preview, agent,
        person, environment, release, %(source)s, %(backfill)s, now(), now()
-FROM unnest(%(ids)s::uuid[], %(trace_ids)s::uuid[], %(external_ids)s::text[], %(sessions)s::uuid[], %(names)s::text[],
-            %(previews)s::text[], %(agents)s::text[], %(users)s::text[], %(environments)s::text[], %(releases)s::text[])
-     AS s (id, trace_id, external_id, session, name, preview, agent, person, environment, release)
+FROM json_to_recordset(%(traces)s::json)
+     AS s (id uuid, trace_id uuid, external_id text, session uuid, name text, preview text, agent text, person text,
+           environment text, release text)
 ORDER BY trace_id
 ON CONFLICT (project_id, trace_id) DO UPDATE SET
     external_trace_id = coalesce(t.external_trace_id, excluded.external_trace_id),
@@ -97,24 +100,30 @@ def upsert_traces(
     project_id: UUID, traces: Sequence[TraceRecord], sessions: dict[str, UUID], origin: Origin
 ) -> dict[UUID, TraceRow]:
     """Make or fill the trace rows, lock them, and return them by the sender's id. One statement."""
+    if not traces:
+        return {}
+    rows = [
+        {
+            "id": uuid7(),
+            "trace_id": about.trace,
+            "external_id": about.external_id,
+            "session": sessions.get(about.session_id),
+            "name": about.name,
+            "preview": about.preview,
+            "agent": about.agent or about.service or origin.agent,
+            "person": about.user,
+            "environment": about.environment,
+            "release": about.release,
+        }
+        for about in traces
+    ]
     sent: dict[str, Any] = {
         "project": project_id,
         "source": origin.source,
         "backfill": origin.backfill,
         "stand_in": origin.agent,
-        "ids": [uuid7() for _ in traces],
-        "trace_ids": [about.trace for about in traces],
-        "external_ids": [about.external_id for about in traces],
-        "sessions": [sessions.get(about.session_id) for about in traces],
-        "names": [about.name for about in traces],
-        "previews": [about.preview for about in traces],
-        "agents": [about.agent or about.service or origin.agent for about in traces],
-        "users": [about.user for about in traces],
-        "environments": [about.environment for about in traces],
-        "releases": [about.release for about in traces],
+        "traces": as_json(rows),
     }
-    if not traces:
-        return {}
     with connection.cursor() as cursor:
         cursor.execute(_TRACES, sent)
         return {found[0]: TraceRow(*found) for found in cursor.fetchall()}
@@ -129,12 +138,31 @@ RETURNING sha256, id
 """
 
 
+class _Known:
+    """The toolsets that this process has seen committed; nothing ever deletes one while its project is there."""
+
+    MOST = 10_000
+
+    def __init__(self) -> None:
+        self.ids: dict[tuple[UUID, bytes], UUID] = {}
+
+    def note(self, project_id: UUID, found: dict[bytes, UUID]) -> None:
+        if len(self.ids) + len(found) > self.MOST:
+            self.ids.clear()
+        self.ids |= {(project_id, sha256): key for sha256, key in found.items()}
+
+
+_known = _Known()
+
+
 def upsert_toolsets(project_id: UUID, toolsets: dict[bytes, ToolsetRecord]) -> dict[bytes, UUID]:
-    """Return the row ids of the toolsets by their hash. One statement, two when one is new."""
-    if not toolsets:
-        return {}
+    """Return the row ids of the toolsets by their hash. No statement for those seen before, two when one is new."""
+    known = {sha256: _known.ids[project_id, sha256] for sha256 in toolsets if (project_id, sha256) in _known.ids}
+    if len(known) == len(toolsets):
+        return known
     stored = Toolset.objects.of(project_id).filter(sha256__in=toolsets).values_list("sha256", "id")
     known = {bytes(sha256): found for sha256, found in stored}
+    _known.note(project_id, known)
     new = {sha256: toolset for sha256, toolset in toolsets.items() if sha256 not in known}
     if not new:
         return known

@@ -23,13 +23,17 @@ PROBES = ("GET /livez", "GET /readyz")
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Hide what must not be in a log, by its name or by its look."""
-    return {name: HIDDEN if SECRET_NAMES.search(name) else _without_secrets(value) for name, value in event.items()}
+    redactor = Redactor(_KEY)
+    return {
+        name: HIDDEN if SECRET_NAMES.search(name) else _without_secrets(redactor, value)
+        for name, value in event.items()
+    }
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(redactor: Redactor, value: Any) -> Any:
     if isinstance(value, str):
-        return Redactor(_KEY).text(SECRET_VALUES.sub(HIDDEN, value))
-    return Redactor(_KEY).value(value) if isinstance(value, dict | list) else value
+        return redactor.text(SECRET_VALUES.sub(HIDDEN, value))
+    return redactor.value(value) if isinstance(value, dict | list) else value
 
 
 def drop_query(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

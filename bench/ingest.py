@@ -63,6 +63,7 @@ class Web:
 def web_beside(instance: Instance) -> Iterator[Web]:
     """Run one more web process for an installation."""
     with socket.create_server(("127.0.0.1", 0)) as door:
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `up` does
         port = door.getsockname()[1]
         where = ("--fd", str(door.fileno()), "--no-access-log", "--ws", "none")
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "pass_fds": [door.fileno()]}

@@ -47,6 +47,11 @@ def clean(value: Any) -> Any:
     return value
 
 
+def may_be_deeper(raw: bytes, limit: int) -> bool:
+    """Say whether a JSON text opens more than `limit` lists and objects at all; false for nearly every value."""
+    return len(raw) > 2 * limit and raw.count(b"{") + raw.count(b"[") > limit
+
+
 def is_deeper(value: Any, limit: int) -> bool:
     """Say whether lists and objects are nested more than `limit` deep."""
     level = [value] if type(value) in NESTING else []

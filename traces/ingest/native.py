@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from agentops.redaction.hint import may_hold_secrets
 from traces.ingest.bulk import TOO_MANY, is_json_too_dense
-from traces.ingest.clean import clean, is_deeper, may_need_cleaning, repair_json
+from traces.ingest.clean import clean, is_deeper, may_be_deeper, may_need_cleaning, repair_json
 from traces.ingest.record import Batch, Problem, Rejection
 from traces.ingest.step import MAX_DEPTH, FittingStep, StepIn, add_step
 
@@ -144,7 +144,7 @@ def _lines(body: bytes) -> Sequence[bytes]:
 def decode_item(raw: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, bool]:
     """Return one decoded item, and whether it had to be repaired. Raises msgspec's errors and RecursionError."""
     item, raw = decode_repaired(raw, decoder)
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deeper(msgspec.json.decode(raw), MAX_DEPTH):
+    if may_be_deeper(raw, MAX_DEPTH) and is_deeper(msgspec.json.decode(raw), MAX_DEPTH):
         raise RecursionError
     if not may_need_cleaning(raw):
         return item, False

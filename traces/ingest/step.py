@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from traces.ids import span_key, trace_key
 from traces.ingest import preview
-from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut, is_cut, is_deeper, whole_size
+from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut, is_cut, is_deeper, may_be_deeper, whole_size
 from traces.ingest.cost import money
 from traces.ingest.record import (
     Batch,
@@ -235,7 +235,7 @@ def _body(value: Any) -> _Body:
 def _json(value: Any) -> bytes:
     """Return the JSON of a value. Raises RecursionError for one that is nested too deeply."""
     data = msgspec.json.encode(value)
-    if len(data) > 2 * MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+    if may_be_deeper(data, MAX_DEPTH) and is_deeper(value, MAX_DEPTH):
         raise RecursionError
     return data
 

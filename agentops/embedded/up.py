@@ -53,7 +53,7 @@ def up(arguments: Sequence[str]) -> int:
     if not home.claim():
         raise ServiceError(f"AgentOps already runs on {home.path} (process {home.owner()}).")
     with ExitStack() as doors:
-        door = doors.enter_context(closing(_bind(options)))
+        door = doors.enter_context(closing(bind(options.host, options.port)))
         home.make_secrets()
         _set_environment(home, door)
         supervisor = Supervisor()
@@ -86,11 +86,14 @@ def _parse(arguments: Sequence[str]) -> Options:
     return options
 
 
-def _bind(options: Options) -> socket.socket:
-    """Take the port before anything starts. We keep it: while web starts again, callers wait and are not refused."""
-    where = f"Port {options.port} on {options.host}"
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port before anything starts. We keep it: while web starts again, callers wait and are not refused.
+
+    Raises ServiceError for one that is taken or that cannot be used.
+    """
+    where = f"Port {port} on {host}"
     try:
-        family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         door = socket.socket(family, socket.SOCK_STREAM)
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Connections have it from their door; uvicorn takes one that it is handed for a Unix socket, and sets nothing.

@@ -86,6 +86,13 @@ def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
     ]
 
 
+def test_no_answer_waits_until_its_first_piece_is_confirmed() -> None:
+    with up.bind("127.0.0.1", 0) as door, socket.create_connection(door.getsockname()):
+        caller, _ = door.accept()
+        with caller:
+            assert caller.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("place", ["/proc/agentops", "/dev/null/agentops"])
 def test_a_directory_that_cannot_be_written_is_one_clear_sentence(place: str) -> None:
     answer = manage("up", "--data-dir", place, "--port", "0")

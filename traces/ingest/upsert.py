@@ -138,31 +138,21 @@ RETURNING sha256, id
 """
 
 
-class _Known:
-    """The toolsets that this process has seen committed; nothing ever deletes one while its project is there."""
-
-    MOST = 10_000
-
-    def __init__(self) -> None:
-        self.ids: dict[tuple[UUID, bytes], UUID] = {}
-
-    def note(self, project_id: UUID, found: dict[bytes, UUID]) -> None:
-        if len(self.ids) + len(found) > self.MOST:
-            self.ids.clear()
-        self.ids |= {(project_id, sha256): key for sha256, key in found.items()}
-
-
-_known = _Known()
+# Toolsets that this process has seen committed; nothing ever deletes one while its project is there.
+_seen: dict[tuple[UUID, bytes], UUID] = {}
+MOST_SEEN = 10_000
 
 
 def upsert_toolsets(project_id: UUID, toolsets: dict[bytes, ToolsetRecord]) -> dict[bytes, UUID]:
     """Return the row ids of the toolsets by their hash. No statement for those seen before, two when one is new."""
-    known = {sha256: _known.ids[project_id, sha256] for sha256 in toolsets if (project_id, sha256) in _known.ids}
+    known = {sha256: key for sha256 in toolsets if (key := _seen.get((project_id, sha256)))}  # other threads clear it
     if len(known) == len(toolsets):
         return known
     stored = Toolset.objects.of(project_id).filter(sha256__in=toolsets).values_list("sha256", "id")
     known = {bytes(sha256): found for sha256, found in stored}
-    _known.note(project_id, known)
+    if len(_seen) > MOST_SEEN:
+        _seen.clear()
+    _seen.update({(project_id, sha256): key for sha256, key in known.items()})
     new = {sha256: toolset for sha256, toolset in toolsets.items() if sha256 not in known}
     if not new:
         return known

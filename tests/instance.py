@@ -218,8 +218,14 @@ class Instance:
         assert wait_until(lambda: _holds(is_so), timeout_s), f"not so after {timeout_s} s; it said:\n{self.said()}"
 
     def wait_until_whole(self, timeout_s: float = 20) -> None:
-        """Wait until all parts run and web answers."""
-        self.wait_until(lambda: all(map(self.pid, PARTS)) and self.get("/readyz") == http.HTTPStatus.OK, timeout_s)
+        """Wait until all parts run, web answers, and those who work off jobs have said that they do."""
+        self.wait_until(self._is_whole, timeout_s)
+
+    def _is_whole(self) -> bool:
+        if not all(map(self.pid, PARTS)) or self.get("/readyz") != http.HTTPStatus.OK:
+            return False
+        at_work = set(self.query("SELECT kind, pid FROM jobs_process"))
+        return {(part, self.pid(part)) for part in ("worker", "sweeper")} <= at_work
 
     def processes(self) -> dict[int, str]:
         """Every living process that works for this data directory, with its command line."""

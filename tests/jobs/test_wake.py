@@ -57,7 +57,7 @@ def test_a_hung_broker_costs_the_caller_nothing_and_is_left_alone_for_a_while(br
     broker.process.send_signal(signal.SIGSTOP)
     assert seconds(lambda: wake("probe", [uuid4() for _ in range(10_000)])) < 2
     assert within(5, lambda: publisher.is_pausing)
-    assert seconds(lambda: wake("probe", [uuid4()])) < 0.1
+    assert seconds(lambda: wake("probe", [uuid4()])) < 1
     broker.process.send_signal(signal.SIGCONT)
     assert within(5, lambda: not publisher.is_pausing)
     broker.take(ProbeJob.queue)

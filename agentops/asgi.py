@@ -15,13 +15,13 @@ import sys
 import time
 from typing import Any
 
-from a2wsgi import WSGIMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.utils.module_loading import import_string
 
 from agentops.env import SettingsError, read_env, require_secrets
 from agentops.web.asgi_types import Handler, Message, Receive, Scope, Send
+from agentops.web.threads import Threads
 
 # What answers for longer than a request should: the whole path must match one of these.
 STREAMS = re.compile(r"/stream|/stream/.*")
@@ -271,7 +271,7 @@ try:
 except SettingsError as error:
     sys.exit(f"agentops: {error}")
 _wsgi: Any = get_wsgi_application()
-_pages: Any = WSGIMiddleware(_wsgi, workers=THREADS)
+_pages = Threads(_wsgi, count=THREADS)
 _streams: Any = get_asgi_application()
 # Now that the apps are there.
 _admission: Any = import_string("traces.api.admission.Admission")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from a2wsgi import WSGIMiddleware
 
 from agentops import asgi
 from agentops.asgi import BODY_MAX_BYTES, Door, Message, Receive, Scope, Send
+from agentops.web.threads import Threads
 
 Wanted = Callable[..., tuple[list[Message], list[Any]]]
 
@@ -254,7 +254,7 @@ def test_who_takes_no_answer_holds_no_thread(send: Send, monkeypatch: pytest.Mon
     async def receive() -> Message:
         return part(b"")
 
-    wsgi: Any = WSGIMiddleware(pages, workers=1)
+    wsgi = Threads(pages, count=1)
     scope = {"type": "http", "path": "/", "headers": [], "method": "GET", "query_string": b"", "http_version": "1.1"}
     asyncio.run(asyncio.wait_for(Door(pages=wsgi, streams=wsgi)(scope, receive, send), 5))
     assert ended == [True]

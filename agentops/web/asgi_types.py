@@ -1,6 +1,6 @@
 """The words of ASGI, for the server's door and for what answers behind it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from django.http import HttpResponse
@@ -8,7 +8,7 @@ from django.http import HttpResponse
 Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Message], Coroutine[Any, Any, None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 

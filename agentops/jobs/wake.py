@@ -14,7 +14,7 @@ import structlog
 from agentops.celery import app
 from agentops.jobs.registry import handled
 
-IDS_PER_MESSAGE = 8  # few, so that several workers share a batch
+IDS_PER_MESSAGE = 16  # few, so that several workers share what is much; a message costs a millisecond of CPU
 MAX_WAITING = 1_000  # messages; what does not fit is found by the sweeper
 PAUSE_S = 3.0  # after a failure nothing is tried for so long
 BROKER_TIMEOUT_S = 2.0

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from agentops.jobs import wake as waking
-from agentops.jobs.wake import ring, wake
+from agentops.jobs.wake import IDS_PER_MESSAGE, ring, wake
 from tests.jobs.conftest import within
 from tests.probe.models import ProbeJob
 
@@ -34,7 +34,7 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def test_a_wake_names_its_jobs_in_messages_of_a_few(broker):
-    ids = [uuid4() for _ in range(20)]
+    ids = [uuid4() for _ in range(2 * IDS_PER_MESSAGE + 1)]
     wake("probe", ids)
     messages = taken(broker, 3)
     assert {kind for kind, _ in messages} == {"probe"}

@@ -10,7 +10,13 @@ import pytest
 from agentops.web.asgi_types import Message
 from agentops.web.threads import PART_BYTES, Threads
 
-HEADERS = [(b"host", b"here"), (b"content-type", b"text/plain"), (b"content-length", b"4"), (b"x-a", b"1"), (b"x-a", b"2")]
+ABOUT = [
+    (b"host", b"here"),
+    (b"content-type", b"text/plain"),
+    (b"content-length", b"4"),
+    (b"x-a", b"1"),
+    (b"x-a", b"2"),
+]
 SCOPE = {
     "type": "http",
     "http_version": "1.1",
@@ -18,7 +24,7 @@ SCOPE = {
     "scheme": "http",
     "path": "/caf\u00e9",
     "query_string": b"q=1",
-    "headers": HEADERS,
+    "headers": ABOUT,
     "client": ("127.0.0.1", 5000),
     "server": ("127.0.0.1", 8000),
 }

@@ -23,6 +23,7 @@ class Sums:
 
     def __init__(self, row: TraceRow, about: TraceRecord) -> None:
         self.row = row
+        self.key = row.id.bytes
         self.about = about
         self.arrivals = row.arrivals
         self.spans = self.errors = 0
@@ -51,9 +52,11 @@ class Sums:
         if span.tool_name and len(self.tool_names) < MAX_TOOLS:
             self.tool_names[span.tool_name] = None
         self.model = span.model or self.model
-        self.started_at = min(self.started_at or span.started_at, span.started_at)
+        if self.started_at is None or span.started_at < self.started_at:
+            self.started_at = span.started_at
         ended_at = span.ended_at or span.started_at
-        self.ended_at = max(self.ended_at or ended_at, ended_at)
+        if self.ended_at is None or ended_at > self.ended_at:
+            self.ended_at = ended_at
 
     def _add_new(self, span: SpanRecord) -> None:
         self.spans += 1

@@ -163,7 +163,7 @@ def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic
         step.provider or None,
         step.approval_id,
         step.decision or None,
-        None if step.duration_ms is None else started_at + timedelta(milliseconds=step.duration_ms),
+        None if step.duration_ms is None else started_at + timedelta(0, 0, step.duration_ms * 1_000),
         step.is_error,
         repaired or original is not None or is_shorter,
         synthetic,

@@ -29,8 +29,8 @@ class TraceRow(NamedTuple):
     shape_stride: int
 
 
-def as_json(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows as one parameter for json_to_recordset; to quote an array for each column costs twice as much."""
+def as_json(rows: Sequence[dict[str, Any]] | dict[str, Any]) -> str:
+    """Return rows, or one, as the parameter of json_to_recordset; an array for each column costs twice as much."""
     return msgspec.json.encode(rows).decode()
 
 

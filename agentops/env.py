@@ -39,6 +39,7 @@ class Env(msgspec.Struct, frozen=True, kw_only=True):
     agentops_encryption_key: str = ""
     agentops_public_url: str = "http://127.0.0.1:8000"
     agentops_data_dir: str = ".agentops"
+    agentops_web_processes: int = 2
     agentops_retention_days: int = 90
     agentops_outbound_allow: str = ""
     agentops_drill_every_s: int = 600
@@ -121,6 +122,7 @@ DEFAULT_PORTS = {
     "smtp+tls": 587,
     "smtps": 465,
 }
+MOST_WEB_PROCESSES = 4  # each may hold eighteen of the embedded Postgres's connections
 SECRETS_FILE = "secrets.json"
 SECRET_NAMES = ("agentops_secret_key", "agentops_audit_key", "agentops_encryption_key")
 
@@ -169,6 +171,8 @@ def _check(env: Env) -> None:
     deadman = urlsplit(env.agentops_deadman_url)
     if deadman.geturl() and (deadman.scheme not in {"http", "https"} or not deadman.hostname):
         raise SettingsError("AGENTOPS_DEADMAN_URL must look like https://watch.example.com/ping.")
+    if not 1 <= env.agentops_web_processes <= MOST_WEB_PROCESSES:
+        raise SettingsError(f"AGENTOPS_WEB_PROCESSES must be from 1 to {MOST_WEB_PROCESSES}.")
     if env.agentops_retention_days < 1:
         raise SettingsError("AGENTOPS_RETENTION_DAYS must be 1 or more.")
     if env.database_url and urlsplit(env.database_url).scheme not in {"postgres", "postgresql"}:

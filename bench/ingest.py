@@ -4,13 +4,10 @@ All detectors, search and the rest of the worker's jobs run meanwhile.
 """
 
 import json
-import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Any
 from uuid import uuid4
 
@@ -21,13 +18,7 @@ from tests.instance import PARTS, Instance, fresh_instance
 
 ROUNDS, SECONDS, CLIENTS = 2, 4.0, 4
 GZIP, OTLP = ("--form", "native", "--gzip"), ("--form", "otlp", "--gzip")
-WAYS = {  # how many web processes take it in, and what the clients send
-    "native": (1, ("--form", "native")),
-    "native, gzip": (1, GZIP),
-    "OTLP, gzip": (1, OTLP),
-    "native, gzip, two web processes": (2, GZIP),
-    "OTLP, gzip, two web processes": (2, OTLP),
-}
+WAYS = {"native": ("--form", "native"), "native, gzip": GZIP, "OTLP, gzip": OTLP}
 FRESH_POSTS = 60
 SIZES = """
 SELECT (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('traces_span'))::float8,
@@ -51,51 +42,21 @@ class Run:
         return sum(self.cpu_s[part] for part in parts) / self.spans * 1_000
 
 
-@dataclass(frozen=True)
-class Web:
-    """A web process, as the README starts more of them."""
-
-    url: str
-    pid: int
-
-
-@contextmanager
-def web_beside(instance: Instance) -> Iterator[Web]:
-    """Run one more web process for an installation."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `up` does
-        port = door.getsockname()[1]
-        where = ("--fd", str(door.fileno()), "--no-access-log", "--ws", "none")
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "pass_fds": [door.fileno()]}
-        process = instance.run_module("uvicorn", "agentops.asgi:application", *where, **quiet)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            Client(url, instance.api_key).ask("GET", "/readyz")  # the listening door holds it until it is answered
-            yield Web(url, process.pid)
-        finally:
-            process.kill()
-            process.wait()
-
-
 class Bench:
-    """A running installation that is measured from outside, with a second web process beside that of `up`."""
+    """A running installation that is measured from outside."""
 
-    def __init__(self, instance: Instance, other: Web) -> None:
+    def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.key = instance.api_key
-        self.urls = [instance.url, other.url]
-        self.parts = {part: [instance.pid(part) or 0] for part in PARTS}
-        self.parts["web"].append(other.pid)
+        self.parts = {part: instance.pids(part) for part in PARTS}
 
-    def post(self, webs: int, *options: str) -> Run:
-        """Post from all clients, spread over so many web processes."""
-        urls = cycle(self.urls[:webs])
-        return self._run(("bench.load", next(urls), self.key, str(SECONDS), *options) for _ in range(CLIENTS))
+    def post(self, *options: str) -> Run:
+        return self._run([("bench.load", self.instance.url, self.key, str(SECONDS), *options)] * CLIENTS)
 
-    def copy(self, form: str) -> Run:
-        return self._run(("bench.limit", str(SECONDS), form) for _ in range(CLIENTS))
+    def copy(self, form: str, *, connections: int = CLIENTS) -> Run:
+        return self._run([("bench.limit", str(SECONDS), form)] * connections)
 
-    def _run(self, commands: Iterable[tuple[str, ...]]) -> Run:
+    def _run(self, commands: Sequence[tuple[str, ...]]) -> Run:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         clients: list[Any] = [self.instance.run_module(*command, **pipes) for command in commands]
         for client in clients:
@@ -135,14 +96,14 @@ class Bench:
 
 
 def run() -> Iterator[Figure]:
-    with fresh_instance() as instance, web_beside(instance) as other:
-        measured = Bench(instance, other)
+    with fresh_instance() as instance:
+        measured = Bench(instance)
         freshness = [took * 1_000 for took in measured.freshness_s()]  # before there is anything to catch up with
-        measured.post(2)  # connections, caches, partitions
+        measured.post()  # connections, caches, partitions
         rounds: dict[str, list[tuple[Run, Run]]] = {way: [] for way in WAYS}
         for _ in range(ROUNDS):
-            for way, (webs, options) in WAYS.items():
-                rounds[way].append((measured.copy(options[1]), measured.post(webs, *options)))
+            for way, options in WAYS.items():
+                rounds[way].append((measured.copy(options[1]), measured.post(*options)))
     for way, pairs in rounds.items():
         copies, runs = map(list, zip(*pairs, strict=True))
         yield from (Figure(f"{way}: {what}", *rest) for what, *rest in speed(runs, copies))

@@ -147,14 +147,13 @@ class Instance:
         return subprocess.Popen([sys.executable, *command], env=environ, cwd=CHECKOUT, **streams)
 
     def pid(self, part: str) -> int | None:
-        """The process of a part, a direct child of `up`; None while there is none."""
+        """The process of a part, a direct child of `up`, the first of several; None while there is none."""
+        return next(iter(self.pids(part)), None)
+
+    def pids(self, part: str) -> list[int]:
+        """All processes of a part; only web has more than one."""
         assert self.process
-        for pid in _pids():
-            # The broker writes its title over its command line, as one word.
-            words = os.fsdecode(_read(pid, "cmdline").replace(b"\0", b" ")).split()
-            if _parent(pid) == self.process.pid and any(Path(word).name == PARTS[part] for word in words):
-                return pid
-        return None
+        return [pid for pid in _pids() if _parent(pid) == self.process.pid and PARTS[part] in _words(pid)]
 
     def children(self, part: str) -> list[int]:
         """The processes that a part has started itself."""
@@ -268,6 +267,11 @@ def _read(pid: int, name: str) -> bytes:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
+
+
+def _words(pid: int) -> list[str]:
+    """The words of a command line, of paths the last name; the broker writes its title over its own, as one word."""
+    return [Path(word).name for word in os.fsdecode(_read(pid, "cmdline").replace(b"\0", b" ")).split()]
 
 
 def _parent(pid: int) -> int | None:

@@ -22,7 +22,8 @@ def prepared_instance(**environ: str) -> Iterator[Instance]:
     """
     with (
         tempfile.TemporaryDirectory(prefix="agentops-instance-") as home,
-        Instance(copy_of_original(Path(home) / "data"), **environ) as instance,
+        # One web process: what a test kills, no other stands in for.
+        Instance(copy_of_original(Path(home) / "data"), **{"AGENTOPS_WEB_PROCESSES": "1", **environ}) as instance,
     ):
         yield instance
 

@@ -17,7 +17,7 @@ BUILTIN_LOCALE_SINCE = 17
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
     "max_logical_replication_workers": "0",

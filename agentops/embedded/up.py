@@ -126,12 +126,14 @@ def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) ->
         _start_broker(supervisor, home)
     if not env.database_url:
         _start_postgres(supervisor, home)
-    web = _web(door, home)
-    supervisor.launch(web)  # it reads its code meanwhile, and answers nobody before the mark is there
+    webs = [_web(door, home) for _ in range(env.agentops_web_processes)]
+    for web in webs:
+        supervisor.launch(web)  # it reads its code meanwhile, and answers nobody before the mark is there
     prepared = _prepare(supervisor)
     home.prepared.touch()
-    supervisor.wait_for(web, timeout_s=WEB_TIMEOUT_S)
-    web.stop_signal = signal.SIGTERM
+    supervisor.wait_for(webs[0], timeout_s=WEB_TIMEOUT_S)
+    for web in webs:
+        web.stop_signal = signal.SIGTERM
     for name, command in (("worker", "worker"), ("sweeper", "sweep")):
         supervisor.start(Part(name, partial(spawn, _manage(command)), stage=2), timeout_s=WEB_TIMEOUT_S)
     return prepared
@@ -174,6 +176,7 @@ def _prepare(supervisor: Supervisor) -> Prepared:
 
 
 def _web(door: socket.socket, home: Home) -> Part:
+    """Return one of the processes that share the door: who has least to do takes the next connection."""
     os.environ["AGENTOPS_WAIT_FOR"] = str(home.prepared)
     command = [sys.executable, "-m", "uvicorn", "agentops.asgi:application", "--fd", str(door.fileno())]
     options = ["--no-access-log", "--no-server-header", "--ws", "none", "--timeout-graceful-shutdown", "3"]

@@ -199,9 +199,23 @@ def test_a_number_that_is_no_port_is_wrong_usage(tmp_path: Path, port: str) -> N
 @pytest.mark.crash
 @pytest.mark.parametrize("part", PARTS)
 def test_what_is_killed_is_started_again(running: Instance, part: str) -> None:
+    before = running.pids(part)
     pid = running.kill(part)
-    running.wait_until(lambda: running.pid(part) not in {None, pid}, 15)
+    running.wait_until(lambda: pid not in (now := running.pids(part)) and len(now) == len(before), 15)
     running.wait_until_whole(15)
+
+
+@pytest.mark.crash
+def test_two_web_processes_share_the_door_and_one_answers_while_the_other_is_gone(running: Instance) -> None:
+    one, other = running.pids("web")
+    os.kill(other, signal.SIGSTOP)
+    try:
+        assert all(running.get("/readyz") == 200 for _ in range(20))
+    finally:
+        os.kill(other, signal.SIGCONT)
+    os.kill(one, signal.SIGKILL)
+    assert all(running.get("/readyz") == 200 for _ in range(20))
+    running.wait_until(lambda: one not in (now := running.pids("web")) and len(now) == 2, 15)
 
 
 @pytest.mark.crash

@@ -98,7 +98,8 @@ def test_the_calls_of_a_session_are_one_run_named_by_what_was_asked(exporter: Ex
     trace = exporter.trace()
     assert (trace.title, trace.status, trace.steps, trace.input_tokens) == ("Weather?", "running", 3, 90)
     assert trace.closes_at is not None
-    assert trace.closes_at - trace.last_received_at == timedelta(minutes=10)  # no span says where the run ends
+    # No span says where the run ends.
+    assert timedelta(minutes=10) < trace.closes_at - trace.last_received_at <= timedelta(minutes=11)
     expect_sums_right(exporter)
 
 

@@ -11,11 +11,7 @@ from traces.costs import is_paid
 from traces.ingest import shape
 from traces.ingest.merge import Change
 from traces.ingest.record import SpanRecord, TraceRecord
-from traces.ingest.upsert import TraceRow, as_json
-
-QUIET_S = 600  # a running trace is closed after so long without a step
-AFTER_ROOT_S = 30  # and after so long when its root has ended: what comes late has come by then
-MAX_TOOLS = 100  # different tool names kept on a trace's row
+from traces.ingest.upsert import CLOSING, MAX_TOOLS, TraceRow, as_json
 
 
 class Sums:
@@ -181,7 +177,7 @@ UPDATE traces_trace t SET
         WHEN v.status = '' AND t.closes_at IS NULL AND t.closed_at IS NOT NULL THEN NULL
         WHEN v.root_ended_at IS NOT NULL OR t.root_ended_at IS NOT NULL
             THEN now() + make_interval(secs => %(after_root_s)s)
-        ELSE now() + make_interval(secs => %(quiet_s)s) END,
+        ELSE date_trunc('minute', now()) + make_interval(secs => %(quiet_s)s) END,
     root_ended_at = greatest(t.root_ended_at, v.root_ended_at),
     agent = CASE WHEN v.agent <> '' AND t.agent = v.service THEN v.agent ELSE t.agent END
 FROM json_to_recordset(%(sums)s::json) AS v (
@@ -198,6 +194,5 @@ def apply(sums: Iterable[Sums]) -> None:
     rows = [each.as_row() for each in sums]
     if not rows:
         return
-    limits = {"quiet_s": QUIET_S, "after_root_s": AFTER_ROOT_S, "max_tools": MAX_TOOLS}
     with connection.cursor() as cursor:
-        cursor.execute(_APPLY, {"sums": as_json(rows), **limits})
+        cursor.execute(_APPLY, {"sums": as_json(rows), "max_tools": MAX_TOOLS, **CLOSING})

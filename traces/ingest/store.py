@@ -71,12 +71,12 @@ def _store(project: Project, batch: Batch, origin: Origin, *, is_new: bool) -> R
     batch = fold(project.pk, batch, origin)
     traces = sorted(batch.traces.values(), key=lambda about: about.trace)
     sessions = upsert_sessions(project.pk, traces)
-    rows = upsert_traces(project.pk, traces, sessions, origin)
+    rows = upsert_traces(project.pk, traces, batch.spans, sessions, origin)
     joined = join_stored(project.pk, batch.spans) if batch.is_otlp else Joined(batch.spans)
     if others := {span.trace for span in joined.spans} - rows.keys():
         traces = sorted([*traces, *map(_unsaid, others)], key=lambda about: about.trace)
     if joined.changed or others:
-        rows = upsert_traces(project.pk, traces, sessions, origin)
+        rows = upsert_traces(project.pk, traces, joined.spans, sessions, origin)
     spans = estimated(joined.spans)
     toolsets = upsert_toolsets(project.pk, _toolsets(spans))
     sums = {about.trace: rollup.Sums(rows[about.trace], about) for about in traces}

@@ -1,5 +1,6 @@
 """The rows a batch's spans hang on: sessions, traces, toolsets; ids sorted, so that no two batches deadlock."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from django.db import connection
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
-from traces.ingest.record import Origin, ToolsetRecord, TraceRecord
+from traces.ingest.record import Origin, SpanRecord, ToolsetRecord, TraceRecord
 from traces.models import Toolset
 
 
@@ -67,17 +68,29 @@ def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str
         return dict(cursor.fetchall())
 
 
+MAX_TOOLS = 100  # different tool names kept on a trace's row
+# A running trace is closed after so many seconds without a step, and after so many when its root has ended: what comes
+# late has come by then. Silence is told by the minute, the next but one, so that most batches leave `closes_at` as it
+# is: a row of which no indexed column changes needs no new entry in any of its nine indexes. For the same reason a new
+# row is written with the values that its sums will give it.
+QUIET_S, AFTER_ROOT_S = 600, 30
+CLOSING = {"quiet_s": QUIET_S + 60, "after_root_s": AFTER_ROOT_S}
 # An empty text says nothing: what is stored stays, what is missing is filled. The name of a key stands in for an
 # agent's until a batch says one: the first may hold no more than what a person said. The conflict branch always
 # updates, so that the row is locked until commit and batches of one trace follow each other.
 _TRACES = """
 INSERT INTO traces_trace AS t (id, project_id, trace_id, external_trace_id, trace_day, session_id, name, preview, agent,
-                               "user", environment, release, source, backfill, received_at, last_received_at)
+                               "user", environment, release, source, backfill, received_at, last_received_at,
+                               tool_names, status, closed_at, closes_at)
 SELECT id, %(project)s, trace_id, external_id, (now() AT TIME ZONE 'UTC')::date, session, name, preview, agent,
-       person, environment, release, %(source)s, %(backfill)s, now(), now()
+       person, environment, release, %(source)s, %(backfill)s, now(), now(),
+       tools, coalesce(nullif(status, ''), 'running'), CASE WHEN status IN ('ok', 'error') THEN now() END,
+       CASE WHEN status IN ('ok', 'error') THEN NULL
+            WHEN root_ended_at IS NOT NULL THEN now() + make_interval(secs => %(after_root_s)s)
+            ELSE date_trunc('minute', now()) + make_interval(secs => %(quiet_s)s) END
 FROM json_to_recordset(%(traces)s::json)
      AS s (id uuid, trace_id uuid, external_id text, session uuid, name text, preview text, agent text, person text,
-           environment text, release text)
+           environment text, release text, tools text[], status text, root_ended_at timestamptz)
 ORDER BY trace_id
 ON CONFLICT (project_id, trace_id) DO UPDATE SET
     external_trace_id = coalesce(t.external_trace_id, excluded.external_trace_id),
@@ -97,11 +110,16 @@ RETURNING trace_id, id, trace_day, last_received_at, xmax = 0, status, arrivals,
 
 
 def upsert_traces(
-    project_id: UUID, traces: Sequence[TraceRecord], sessions: dict[str, UUID], origin: Origin
+    project_id: UUID,
+    traces: Sequence[TraceRecord],
+    spans: Iterable[SpanRecord],
+    sessions: dict[str, UUID],
+    origin: Origin,
 ) -> dict[UUID, TraceRow]:
     """Make or fill the trace rows, lock them, and return them by the sender's id. One statement."""
     if not traces:
         return {}
+    tools = _tools(spans)
     rows = [
         {
             "id": uuid7(),
@@ -114,6 +132,9 @@ def upsert_traces(
             "person": about.user,
             "environment": about.environment,
             "release": about.release,
+            "tools": sorted(tools.get(about.trace, ()))[:MAX_TOOLS],
+            "status": about.status,
+            "root_ended_at": about.root_ended_at,
         }
         for about in traces
     ]
@@ -123,10 +144,20 @@ def upsert_traces(
         "backfill": origin.backfill,
         "stand_in": origin.agent,
         "traces": as_json(rows),
+        **CLOSING,
     }
     with connection.cursor() as cursor:
         cursor.execute(_TRACES, sent)
         return {found[0]: TraceRow(*found) for found in cursor.fetchall()}
+
+
+def _tools(spans: Iterable[SpanRecord]) -> dict[UUID, set[str]]:
+    """Return the names of the tools that the spans of each trace call."""
+    tools: dict[UUID, set[str]] = defaultdict(set)
+    for span in spans:
+        if span.tool_name:
+            tools[span.trace].add(span.tool_name)
+    return tools
 
 
 _TOOLSETS = """

@@ -177,7 +177,7 @@ UPDATE traces_trace t SET
         WHEN v.status = '' AND t.closes_at IS NULL AND t.closed_at IS NOT NULL THEN NULL
         WHEN v.root_ended_at IS NOT NULL OR t.root_ended_at IS NOT NULL
             THEN now() + make_interval(secs => %(after_root_s)s)
-        ELSE date_trunc('minute', now()) + make_interval(secs => %(quiet_s)s) END,
+        ELSE date_bin(make_interval(secs => %(step_s)s), now(), 'epoch') + make_interval(secs => %(quiet_s)s) END,
     root_ended_at = greatest(t.root_ended_at, v.root_ended_at),
     agent = CASE WHEN v.agent <> '' AND t.agent = v.service THEN v.agent ELSE t.agent END
 FROM json_to_recordset(%(sums)s::json) AS v (

@@ -70,11 +70,11 @@ def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str
 
 MAX_TOOLS = 100  # different tool names kept on a trace's row
 # A running trace is closed after so many seconds without a step, and after so many when its root has ended: what comes
-# late has come by then. Silence is told by the minute, the next but one, so that most batches leave `closes_at` as it
-# is: a row of which no indexed column changes needs no new entry in any of its nine indexes. For the same reason a new
-# row is written with the values that its sums will give it.
-QUIET_S, AFTER_ROOT_S = 600, 30
-CLOSING = {"quiet_s": QUIET_S + 60, "after_root_s": AFTER_ROOT_S}
+# late has come by then. Silence is told in steps of ten seconds, so that most batches leave `closes_at` as it is: a row
+# of which no indexed column changes needs no new entry in any of its nine indexes. For the same reason a new row is
+# written with the values that its sums will give it.
+QUIET_S, AFTER_ROOT_S, STEP_S = 600, 30, 10
+CLOSING = {"quiet_s": QUIET_S + STEP_S, "after_root_s": AFTER_ROOT_S, "step_s": STEP_S}
 # An empty text says nothing: what is stored stays, what is missing is filled. The name of a key stands in for an
 # agent's until a batch says one: the first may hold no more than what a person said. The conflict branch always
 # updates, so that the row is locked until commit and batches of one trace follow each other.
@@ -87,7 +87,7 @@ SELECT id, %(project)s, trace_id, external_id, (now() AT TIME ZONE 'UTC')::date,
        tools, coalesce(nullif(status, ''), 'running'), CASE WHEN status IN ('ok', 'error') THEN now() END,
        CASE WHEN status IN ('ok', 'error') THEN NULL
             WHEN root_ended_at IS NOT NULL THEN now() + make_interval(secs => %(after_root_s)s)
-            ELSE date_trunc('minute', now()) + make_interval(secs => %(quiet_s)s) END
+            ELSE date_bin(make_interval(secs => %(step_s)s), now(), 'epoch') + make_interval(secs => %(quiet_s)s) END
 FROM json_to_recordset(%(traces)s::json)
      AS s (id uuid, trace_id uuid, external_id text, session uuid, name text, preview text, agent text, person text,
            environment text, release text, tools text[], status text, root_ended_at timestamptz)

@@ -1,12 +1,15 @@
 """Ingest: native steps and OTLP spans, 512 a POST, durable when answered, beside bare COPY of the same rows.
 
-All detectors, search and the rest of the worker's jobs run meanwhile.
+All detectors, search and the rest of the worker's jobs run meanwhile, but where it says that they are stopped.
 """
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -18,7 +21,13 @@ from tests.instance import PARTS, Instance, fresh_instance
 
 ROUNDS, SECONDS, CLIENTS = 2, 4.0, 4
 GZIP, OTLP = ("--form", "native", "--gzip"), ("--form", "otlp", "--gzip")
-WAYS = {"native": ("--form", "native"), "native, gzip": GZIP, "OTLP, gzip": OTLP}
+WAYS = {  # what the clients send, and whether it is worked on meanwhile
+    "native": (("--form", "native"), True),
+    "native, gzip": (GZIP, True),
+    "OTLP, gzip": (OTLP, True),
+    "native, gzip, detection stopped": (GZIP, False),
+    "OTLP, gzip, detection stopped": (OTLP, False),
+}
 FRESH_POSTS = 60
 SIZES = """
 SELECT (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('traces_span'))::float8,
@@ -82,6 +91,18 @@ class Bench:
         (found,) = self.instance.query(SIZES)
         return found
 
+    @contextmanager
+    def detection_stopped(self) -> Iterator[None]:
+        """Let worker and sweeper stand still while the block runs."""
+        stopped = [pid for part in ("worker", "sweeper") for pid in (*self.parts[part], *self.instance.children(part))]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
     def freshness_s(self) -> list[float]:
         """Return how long it took, again and again on an idle server, from sending a step to reading it back."""
         client, took = Client(self.instance.url, self.key), []
@@ -100,13 +121,17 @@ def run() -> Iterator[Figure]:
         measured = Bench(instance)
         freshness = [took * 1_000 for took in measured.freshness_s()]  # before there is anything to catch up with
         measured.post()  # connections, caches, partitions
-        rounds: dict[str, list[tuple[Run, Run]]] = {way: [] for way in WAYS}
+        rounds: dict[str, list[tuple[Run, Run, Run]]] = {way: [] for way in WAYS}
         for _ in range(ROUNDS):
-            for way, options in WAYS.items():
-                rounds[way].append((measured.copy(options[1]), measured.post(*options)))
-    for way, pairs in rounds.items():
-        copies, runs = map(list, zip(*pairs, strict=True))
+            for way, (options, is_detecting) in WAYS.items():
+                with nullcontext() if is_detecting else measured.detection_stopped():
+                    alone, copy = measured.copy(options[1], connections=1), measured.copy(options[1])
+                    rounds[way].append((measured.post(*options), copy, alone))
+    for way, triples in rounds.items():
+        runs, copies, alone = map(list, zip(*triples, strict=True))
         yield from (Figure(f"{way}: {what}", *rest) for what, *rest in speed(runs, copies))
+        durable, limit = (median(run.spans_a_second for run in some) for some in (runs, alone))
+        yield Figure(f"{way}: durable, beside one connection", durable, "spans/s", limit)
         yield Figure(f"{way}: on disk, indexes included", *each(runs, copies, "disk_bytes"))
         yield Figure(f"{way}: write-ahead log", *each(runs, copies, "wal_bytes"))
     yield Figure("one step: POST, then read through the API, p50", quantile(freshness, 0.5), "ms")

@@ -67,19 +67,22 @@ def run() -> Iterator[Figure]:
 
 def measured(spans: int) -> dict[str, float]:
     """Return the median of each query in milliseconds, measured in a process with services of its own."""
-    command = [sys.executable, str(CHECKOUT / "manage.py"), "shell", "-c"]
-    code = f"from bench.queries import measure; measure({spans})"
+    *said, last = in_shell(HOME / str(spans), f"from bench.queries import measure; measure({spans})")
+    print("\n".join(said))
+    return dict(json.loads(last))
+
+
+def in_shell(data_dir: Path, code: str) -> list[str]:
+    """Run code on an installation, which is made where there is none, and return the lines it printed."""
     done = subprocess.run(
-        [*command, code, "--data-dir", str(HOME / str(spans))],
+        [sys.executable, str(CHECKOUT / "manage.py"), "shell", "-c", code, "--data-dir", str(data_dir)],
         env=clean_environment(**{name: os.environ[name] for name in ("EXPLAIN",) if name in os.environ}),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3_000:]
-    *said, last = done.stdout.splitlines()
-    print("\n".join(said))
-    return dict(json.loads(last))
+    return done.stdout.splitlines()
 
 
 def measure(spans: int) -> None:

@@ -26,17 +26,10 @@ def fill(project: Any, spans: int) -> dict[str, float]:
     from django.db import connection
 
     from traces.models import Trace
-    from traces.partitions import ensure_partitions
 
     if Trace.objects.exists():
         return {}
-    filling = Filling(project, spans // STEPS)
-    ensure_partitions(filling.began.date())
-    took = time.monotonic()
-    for first in range(0, filling.traces, AT_ONCE):
-        filling.store(range(first, min(first + AT_ONCE, filling.traces)))
-    filling.store_long()
-    print(f"{spans:,} spans stored in {time.monotonic() - took:.0f} s", flush=True)
+    store(project, spans)
     took, cpu = time.monotonic(), time.process_time()
     index(project)
     print(f"their words read in {time.monotonic() - took:.0f} s", flush=True)
@@ -48,6 +41,19 @@ def fill(project: Any, spans: int) -> dict[str, float]:
         )
         print(cursor.fetchall())
     return {"index_cpu_s": cost}
+
+
+def store(project: Any, spans: int) -> None:
+    """Store so many spans."""
+    from traces.partitions import ensure_partitions
+
+    filling = Filling(project, spans // STEPS)
+    ensure_partitions(filling.began.date())
+    took = time.monotonic()
+    for first in range(0, filling.traces, AT_ONCE):
+        filling.store(range(first, min(first + AT_ONCE, filling.traces)))
+    filling.store_long()
+    print(f"{spans:,} spans stored in {time.monotonic() - took:.0f} s", flush=True)
 
 
 def index(project: Any) -> None:

@@ -34,5 +34,5 @@ crash:  ## longer rounds of the crash tests, and of those of real runs
 	APPROVALS=200 $(PY) manage.py test tests/approvals/test_races.py
 	IMPORT_EVERY=1 IMPORT_AGAIN_EVERY=1 $(PY) manage.py test tests/traces/test_import.py
 
-interop:  ## run real clients of OpenTelemetry against the product, in an environment of their own
-	$(PY) manage.py test tests/interop/test_clients.py
+interop:  ## run real clients of OpenTelemetry, and a maker of odd requests, against the product
+	$(PY) manage.py test tests/interop/test_clients.py tests/interop/test_any_request.py

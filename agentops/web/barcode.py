@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from django.utils.html import format_html
@@ -135,5 +136,6 @@ def _bar_of(step: int, total: int, bars: int) -> int:
     return min(bars - 1, max(0, (step - 1) * bars // total))
 
 
+@lru_cache(maxsize=4_096)  # the bars of one list stand at the same places
 def _n(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,7 +1,7 @@
 """A step of the native wire format, and the records it becomes."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -207,7 +207,7 @@ def arguments_hash(value: Any) -> int:
     return content_hash(msgspec.json.encode(value, order="deterministic"))
 
 
-class _Body(NamedTuple):
+class _Body(msgspec.Struct, frozen=True, gc=False):
     """A JSON value as it is stored: its text, or, where that is too long, a JSON string of its start."""
 
     text: str | None = None

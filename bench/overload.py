@@ -138,4 +138,4 @@ def recover(client: Client) -> None:
 
 def peak_rss_mb(instance: Instance, part: str) -> float:
     """Return the most memory that one process of a part ever had."""
-    return max(map(machine.peak_rss_mb, machine.tree(instance.pid(part) or 0)))
+    return max(machine.peak_rss_mb(each) for pid in instance.pids(part) for each in machine.tree(pid))

@@ -38,7 +38,11 @@ def idle(instance: Instance) -> Iterator[Figure]:
     time.sleep(IDLE_S)
     yield Figure("memory of the idle product", machine.pss_mb(machine.tree(instance.process.pid)), "MB PSS")
     for part in PARTS:
-        yield Figure(f"  of it {part}", machine.pss_mb(machine.tree(instance.pid(part) or 0)), "MB PSS")
+        yield Figure(
+            f"  of it {part}",
+            machine.pss_mb([each for pid in instance.pids(part) for each in machine.tree(pid)]),
+            "MB PSS",
+        )
     before = machine.cpu_s(instance.process.pid)
     time.sleep(IDLE_S / 2)
     used = machine.cpu_s(instance.process.pid) - before

@@ -1,6 +1,6 @@
 """What happens to spans that are there already: what is new is filled in, a later end taken, a contradiction marked.
 
-The trace rows are locked by the upsert before this runs, so no other batch can write the same spans meanwhile.
+The rows of traces that are there are locked before this runs, so no other batch can write the same spans meanwhile.
 """
 
 from datetime import datetime

@@ -1,17 +1,23 @@
-"""The sums on a trace's row: what lists show, kept up to date in the transaction that stores the spans."""
+"""A trace's row: what lists show, kept up to date in the transaction that stores the spans."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from django.db import connection
+import msgspec
 
 from traces.costs import is_paid
 from traces.ingest import shape
 from traces.ingest.merge import Change
 from traces.ingest.record import SpanRecord, TraceRecord
-from traces.ingest.upsert import CLOSING, MAX_TOOLS, TraceRow, as_json
+from traces.ingest.trace_rows import TraceRow
+
+MAX_TOOLS = 100  # different tool names kept on a trace's row
+# A running trace is closed after so long without a step, and after so long when its root has ended: what comes late has
+# come by then.
+QUIET, AFTER_ROOT, STEP = timedelta(minutes=10), timedelta(seconds=30), timedelta(seconds=10)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Sums:
@@ -99,33 +105,79 @@ class Sums:
         if given is None:
             self.estimated_usd += sign * usd
 
-    def as_row(self) -> dict[str, Any]:
-        """Return what is added to the row, by the names in _APPLY."""
-        drawn, stride = shape.extend(self.row.shape, self.row.shape_stride, self.row.steps, self.marks)
-        return {
-            "id": self.row.id,
-            "spans": self.spans,
-            "steps": len(self.marks),
-            "errors": self.errors,
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "cached_tokens": self.cached_tokens,
-            "cost_usd": self.cost_usd,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-            "model": self.model,
-            "tools": list(self.tool_names),
-            "shape": drawn,
-            "stride": stride,
-            "status": self.about.status,
-            "arrivals": self.arrivals,
-            "root_ended_at": self.about.root_ended_at,
-            "agent": self.about.service and self.about.agent,
-            "service": self.about.service,
-            "estimated_usd": self.estimated_usd,
-            "priced": self.priced,
-            "unpriced": self.unpriced,
-        }
+    def row_after(self, session: UUID | None, stand_in: str) -> TraceRow:
+        """Return the trace's row as it is to be written. What it said stays; what it left open is filled.
+
+        `stand_in` is the agent's name until a batch says one.
+        """
+        row, about = self.row, self.about
+        drawn, stride = shape.extend(row.shape, row.shape_stride, row.steps, self.marks)
+        is_priced = row.priced + self.priced > 0
+        agent = row.agent or about.agent or about.service or stand_in
+        after = msgspec.structs.replace(
+            row,
+            external_trace_id=row.external_trace_id or about.external_id,
+            session_id=row.session_id or session,
+            name=row.name or about.name,
+            preview=row.preview or about.preview,
+            agent=about.agent if about.agent and agent == about.service else agent,
+            user=row.user or about.user,
+            environment=row.environment or about.environment,
+            release=row.release or about.release,
+            model=self.model or row.model,
+            root_ended_at=_latest(row.root_ended_at, about.root_ended_at),
+            started_at=_earliest(row.started_at, self.started_at),
+            ended_at=_latest(row.ended_at, self.ended_at),
+            arrivals=self.arrivals,
+            spans=row.spans + self.spans,
+            steps=row.steps + len(self.marks),
+            errors=row.errors + self.errors,
+            input_tokens=row.input_tokens + self.input_tokens,
+            output_tokens=row.output_tokens + self.output_tokens,
+            cached_tokens=row.cached_tokens + self.cached_tokens,
+            cost_usd=(row.cost_usd or 0) + self.cost_usd if is_priced else None,
+            estimated_usd=row.estimated_usd + self.estimated_usd,
+            priced=row.priced + self.priced,
+            unpriced=row.unpriced + self.unpriced,
+            tool_names=self._tools(),
+            shape=drawn,
+            shape_stride=stride,
+        )
+        self._open_or_close(after)
+        return after
+
+    def _tools(self) -> list[str]:
+        known = self.row.tool_names
+        return known if self.tool_names.keys() <= set(known) else sorted({*known, *self.tool_names})[:MAX_TOOLS]
+
+    def _open_or_close(self, after: TraceRow) -> None:
+        """Set the status, and when it was and will be closed.
+
+        A status that was said stays until another is said. Steps that come after a trace was closed by silence reopen
+        it; its `closes_at` tells: null where the sender closed it.
+        """
+        before, said, now = self.row, self.about.status, self.row.last_received_at
+        if said in {"ok", "error"}:
+            after.status, after.closed_at, after.closes_at = said, before.closed_at or now, None
+            return
+        if said or (self.spans > 0 and before.closes_at is not None):
+            after.status, after.closed_at = "running", None
+        was_closed = before.closed_at is not None and before.closes_at is None
+        after.closes_at = None if was_closed and not said else _closes_at(now, after.root_ended_at)
+
+
+def _closes_at(now: datetime, root_ended_at: datetime | None) -> datetime:
+    """Return when a running trace is closed, unless steps arrive. Silence is told in steps of STEP: so most batches
+    leave the time as it is, and the index on it."""
+    return now + AFTER_ROOT if root_ended_at else now - (now - EPOCH) % STEP + STEP + QUIET
+
+
+def _earliest(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one and other else one or other
+
+
+def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other
 
 
 def _first(stored: Any, sent: Any) -> Any:
@@ -141,58 +193,3 @@ def _failed(event_type: str | None, is_error: bool | None) -> bool:
 def _mark(span: SpanRecord) -> str:
     by_customer = span.event_type == "human_gate" and not span.approval_id and not span.decision
     return shape.mark(span.event_type or "", failed=span.failed, by_customer=by_customer)
-
-
-# A status that was said stays until another is said. Steps that come after a trace was closed by silence reopen it;
-# its `closes_at` tells: null where the sender closed it. An agent's name takes the place of its service's.
-_APPLY = """
-UPDATE traces_trace t SET
-    arrivals = v.arrivals,
-    spans = t.spans + v.spans,
-    steps = t.steps + v.steps,
-    errors = t.errors + v.errors,
-    input_tokens = t.input_tokens + v.input_tokens,
-    output_tokens = t.output_tokens + v.output_tokens,
-    cached_tokens = t.cached_tokens + v.cached_tokens,
-    cost_usd = CASE WHEN t.priced + v.priced > 0 THEN coalesce(t.cost_usd, 0) + v.cost_usd END,
-    estimated_usd = t.estimated_usd + v.estimated_usd,
-    priced = t.priced + v.priced,
-    unpriced = t.unpriced + v.unpriced,
-    started_at = least(t.started_at, v.started_at),
-    ended_at = greatest(t.ended_at, v.ended_at),
-    model = coalesce(nullif(v.model, ''), t.model),
-    tool_names = CASE WHEN t.tool_names @> ARRAY(SELECT jsonb_array_elements_text(v.tools)) THEN t.tool_names
-        ELSE ARRAY(
-            SELECT unnest(t.tool_names) UNION SELECT jsonb_array_elements_text(v.tools) ORDER BY 1 LIMIT %(max_tools)s
-        ) END,
-    shape = v.shape,
-    shape_stride = v.stride,
-    status = CASE WHEN v.status <> '' THEN v.status
-        WHEN v.spans > 0 AND t.closes_at IS NOT NULL THEN 'running'
-        ELSE t.status END,
-    closed_at = CASE WHEN v.status IN ('ok', 'error') THEN coalesce(t.closed_at, now())
-        WHEN v.status = 'running' OR (v.spans > 0 AND t.closes_at IS NOT NULL) THEN NULL
-        ELSE t.closed_at END,
-    closes_at = CASE WHEN v.status IN ('ok', 'error') THEN NULL
-        WHEN v.status = '' AND t.closes_at IS NULL AND t.closed_at IS NOT NULL THEN NULL
-        WHEN v.root_ended_at IS NOT NULL OR t.root_ended_at IS NOT NULL
-            THEN now() + make_interval(secs => %(after_root_s)s)
-        ELSE date_bin(make_interval(secs => %(step_s)s), now(), 'epoch') + make_interval(secs => %(quiet_s)s) END,
-    root_ended_at = greatest(t.root_ended_at, v.root_ended_at),
-    agent = CASE WHEN v.agent <> '' AND t.agent = v.service THEN v.agent ELSE t.agent END
-FROM json_to_recordset(%(sums)s::json) AS v (
-    id uuid, spans int, steps int, errors int, input_tokens bigint, output_tokens bigint, cached_tokens bigint,
-    cost_usd numeric, started_at timestamptz, ended_at timestamptz, model text, tools jsonb, shape text, stride int,
-    status text, arrivals int, root_ended_at timestamptz, agent text, service text, estimated_usd numeric, priced int,
-    unpriced int)
-WHERE t.id = v.id
-"""
-
-
-def apply(sums: Iterable[Sums]) -> None:
-    """Add the sums to the trace rows. One statement."""
-    rows = [each.as_row() for each in sums]
-    if not rows:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(_APPLY, {"sums": as_json(rows), "max_tools": MAX_TOOLS, **CLOSING})

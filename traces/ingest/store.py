@@ -20,7 +20,8 @@ from traces.ingest.joins import Joined, join_stored
 from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRecord, TraceRecord
 from traces.ingest.redact import redact
 from traces.ingest.threads import fold
-from traces.ingest.upsert import TraceRow, as_json, upsert_sessions, upsert_toolsets, upsert_traces
+from traces.ingest.trace_rows import RacedError, TraceRow, lock_traces, write_traces
+from traces.ingest.upsert import as_json, upsert_sessions, upsert_toolsets
 from traces.models import DetectJob, IngestBatch
 from traces.signals import stored
 
@@ -57,6 +58,8 @@ def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
         try:
             with transaction.atomic():
                 return _store(project, batch, origin, is_new=is_new)
+        except RacedError:
+            continue  # that trace is there now; a batch has only so many
         except IntegrityError:
             if not is_new:
                 raise
@@ -69,22 +72,22 @@ def store(project: Project, batch: Batch, origin: Origin) -> Receipt:
 
 def _store(project: Project, batch: Batch, origin: Origin, *, is_new: bool) -> Receipt:
     batch = fold(project.pk, batch, origin)
-    traces = sorted(batch.traces.values(), key=lambda about: about.trace)
+    traces = list(batch.traces.values())
     sessions = upsert_sessions(project.pk, traces)
-    rows = upsert_traces(project.pk, traces, batch.spans, sessions, origin)
+    rows = lock_traces(project.pk, traces, origin)
     joined = join_stored(project.pk, batch.spans) if batch.is_otlp else Joined(batch.spans)
     if others := {span.trace for span in joined.spans} - rows.keys():
-        traces = sorted([*traces, *map(_unsaid, others)], key=lambda about: about.trace)
+        traces += [_unsaid(trace) for trace in others]
     if joined.changed or others:
-        rows = upsert_traces(project.pk, traces, joined.spans, sessions, origin)
+        rows = lock_traces(project.pk, traces, origin)
     spans = estimated(joined.spans)
     toolsets = upsert_toolsets(project.pk, _toolsets(spans))
     sums = {about.trace: rollup.Sums(rows[about.trace], about) for about in traces}
     accepted, duplicates, repaired = _write_spans(project, spans, toolsets, sums, is_new=is_new)
     opened, repeated = _count_status_items(traces, rows)
-    rollup.apply(sums.values())
-    # Touched in the order of the trace rows, whose locks this transaction holds.
-    jobs = DetectJob.objects.touch(DetectJob(trace_id=rows[about.trace].id) for about in traces)
+    after = [each.row_after(sessions.get(each.about.session_id), origin.agent) for each in sums.values()]
+    write_traces(project.pk, after, origin)
+    jobs = DetectJob.objects.touch_rows({"trace_id": row.id} for row in after)
     receipt = Receipt(
         batch_id=uuid7(),
         accepted=accepted + opened + batch.ignored,
@@ -97,7 +100,7 @@ def _store(project: Project, batch: Batch, origin: Origin, *, is_new: bool) -> R
     if traces:
         _notify(project, traces, sessions.values(), accepted)
     transaction.on_commit(lambda: stored.send(DetectJob, job_ids=jobs), robust=True)
-    newcomers.note(project.pk, sum(row.inserted for row in rows.values()))
+    newcomers.note(project.pk, sum(row.is_new for row in after))
     return receipt
 
 
@@ -181,7 +184,7 @@ def _count_status_items(traces: Iterable[TraceRecord], rows: dict[UUID, TraceRow
     opened = repeated = 0
     for about in traces:
         row = rows[about.trace]
-        before = "" if row.inserted else row.status
+        before = "" if row.is_new else row.status
         # What ends where it began, as a whole export that is read again does, brought nothing.
         said = [before, *about.status_items] if about.status != before else []
         news = sum(status != last for last, status in pairwise(said))

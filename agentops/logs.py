@@ -68,6 +68,7 @@ def _plain(value: object) -> str:
 
 
 SHARED: list[Processor] = [
+    drop_noise,
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
@@ -75,7 +76,6 @@ SHARED: list[Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
     structlog.processors.format_exc_info,
-    drop_noise,
     drop_query,
     hide_secrets,
 ]

@@ -135,8 +135,10 @@ def _span(span: Any, scope: Scope, was_repaired: bool) -> WireSpan:
     attributes = attributes_of(span.attributes, cleaner, span.dropped_attributes_count)
     events = span.events
     links = span.links
-    cleaner.note_dropped("events", span.dropped_events_count + max(len(events) - MAX_PER_SPAN, 0))
-    cleaner.note_dropped("links", span.dropped_links_count + max(len(links) - MAX_PER_SPAN, 0))
+    if events or span.dropped_events_count:
+        cleaner.note_dropped("events", span.dropped_events_count + max(len(events) - MAX_PER_SPAN, 0))
+    if links or span.dropped_links_count:
+        cleaner.note_dropped("links", span.dropped_links_count + max(len(links) - MAX_PER_SPAN, 0))
     return WireSpan(
         trace=trace_id(span.trace_id),
         span_id=span_id(span.span_id),
@@ -198,7 +200,8 @@ def attributes_of(sent: Any, cleaner: Cleaner, dropped: int = 0) -> Attributes:
         if not key:
             continue
         found[key if len(key) < MAX_KEY and "\x00" not in key else cleaner.text(key, MAX_KEY)] = said
-    cleaner.note_dropped("attributes", dropped)
+    if dropped:
+        cleaner.note_dropped("attributes", dropped)
     return found
 
 

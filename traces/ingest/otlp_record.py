@@ -11,11 +11,13 @@ from traces.ingest.cost import money
 from traces.ingest.dialects.base import GATE, MODEL, TOOL, Dialect, Reading
 from traces.ingest.otlp_span import LOGS, Attributes, WireSpan, fit
 from traces.ingest.record import ASKED, SpanRecord, content_hash
-from traces.ingest.step import arguments_hash, sane_time
+from traces.ingest.step import AHEAD, EARLIEST, arguments_hash, sane_time
 
 SAID, ECHO, NAMED = "said:", "echo:", "tool:"  # before what a span is found by, see found_by
 KEYED = {MODEL, TOOL, GATE}  # the steps that something else may tell of as well
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST_NS = int(EARLIEST.timestamp()) * 1_000_000_000
+SMALL = MAX_ATTRIBUTES // 8  # characters of attributes that fit, whatever their JSON makes of them
 INTERRUPTS = ("GraphInterrupt", "NodeInterrupt")  # LangGraph waits for a person by raising one of these
 
 
@@ -80,6 +82,8 @@ def found_by(reading: Reading) -> str | None:
 def sane_times(span: WireSpan, now: datetime) -> Times:
     """Return start and end. A span without a start began when it ended; without both, when it was received."""
     started, ended = span.start_ns or span.end_ns, span.end_ns
+    if EARLIEST_NS <= started <= ended and (ended_at := _at(ended)) <= now + AHEAD:
+        return Times(_at(started), ended_at, None)  # as nearly all are
     if not started:
         return Times(now, None, "0")
     started_at, original = sane_time(_at(started), now)
@@ -94,7 +98,7 @@ def sane_times(span: WireSpan, now: datetime) -> Times:
 
 
 def _at(ns: int) -> datetime:
-    return EPOCH + timedelta(microseconds=ns // 1_000)
+    return EPOCH + timedelta(0, 0, ns // 1_000)
 
 
 def is_interrupted(span: WireSpan) -> bool:
@@ -138,7 +142,7 @@ def _attributes(span: WireSpan, reading: Reading, dialect: Dialect) -> tuple[Att
     if span.parent_span_id is None and span.scope.resource:
         found["otel.resource"] = span.scope.resource
     # Characters are a good measure of a text, and cheap; only what is near the limit is measured by its JSON.
-    is_small = sum(map(_size, found.values())) < MAX_ATTRIBUTES // 8
+    is_small = sum([len(value) if type(value) is str else _size(value) for value in found.values()]) < SMALL
     fitting = found if is_small else fit(found)
     is_cut = not is_small and fitting != found
     if reading.asked and reading.event_type == MODEL:
@@ -147,8 +151,6 @@ def _attributes(span: WireSpan, reading: Reading, dialect: Dialect) -> tuple[Att
 
 
 def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
     return len(msgspec.json.encode(value)) if isinstance(value, dict | list) else 0
 
 

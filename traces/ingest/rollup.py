@@ -38,11 +38,6 @@ class Sums:
         self.tool_names: dict[str, None] = {}
         self.marks: list[str] = []
 
-    def take_arrival(self) -> int:
-        """Return the next place in the order of arrival; a duplicate leaves a gap, which harms nobody."""
-        self.arrivals += 1
-        return self.arrivals - 1
-
     def add(self, span: SpanRecord, before: Change | None) -> None:
         """Add a span; `before` is what was stored of it, or None for a new one."""
         if before is None:
@@ -53,18 +48,23 @@ class Sums:
                 return
         if span.tool_name and len(self.tool_names) < MAX_TOOLS:
             self.tool_names[span.tool_name] = None
-        self.model = span.model or self.model
-        if self.started_at is None or span.started_at < self.started_at:
-            self.started_at = span.started_at
-        ended_at = span.ended_at or span.started_at
+        if span.model:
+            self.model = span.model
+        started_at = span.started_at
+        if self.started_at is None or started_at < self.started_at:
+            self.started_at = started_at
+        ended_at = span.ended_at or started_at
         if self.ended_at is None or ended_at > self.ended_at:
             self.ended_at = ended_at
 
     def _add_new(self, span: SpanRecord) -> None:
         self.spans += 1
-        self.input_tokens += span.input_tokens or 0
-        self.output_tokens += span.output_tokens or 0
-        self.cached_tokens += span.cached_tokens or 0
+        if span.input_tokens:
+            self.input_tokens += span.input_tokens
+        if span.output_tokens:
+            self.output_tokens += span.output_tokens
+        if span.cached_tokens:
+            self.cached_tokens += span.cached_tokens
         self._add_cost(span.event_type, span.is_error, span.cost_usd, span.estimated_usd)
         if span.event_type:
             self.marks.append(_mark(span))

@@ -134,12 +134,13 @@ def _write_spans(
         for span, of_trace in placed:
             change = changes.get((of_trace.row.id, span.span_id)) if changes else None
             of_trace.add(span, change)
-            is_duplicate = change is not None and not change.added
             if span.is_told:
                 continue
-            duplicates += is_duplicate
-            accepted += not is_duplicate
-            repaired += span.repaired and not is_duplicate
+            if change is not None and not change.added:
+                duplicates += 1
+                continue
+            accepted += 1
+            repaired += span.repaired
     return accepted, duplicates, repaired
 
 
@@ -151,7 +152,8 @@ def _rows(
     """Yield the rows of spans, each with the next place in its trace's order of arrival."""
     key = project.pk.bytes
     for span, of_trace in placed:
-        trace, arrival = of_trace.row, of_trace.take_arrival()
+        trace, arrival = of_trace.row, of_trace.arrivals
+        of_trace.arrivals += 1  # a duplicate leaves a gap, which harms nobody
         toolset = toolsets[span.toolset.sha256].bytes if span.toolset else None
         yield row(span, Placed(key, trace.trace_day, of_trace.key, trace.last_received_at, arrival, False, toolset))
 

@@ -33,24 +33,42 @@ _split: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 class Conversation:
     """The messages of a list, or of the JSON of one; what is no message is left out.
 
-    Each is read when it is asked for: of a long history, which every request repeats, hardly any is.
+    Each is read when it is asked for, and once: of a long history, which every request repeats, hardly any is.
     """
 
     def __init__(self, value: Any) -> None:
         self._sent = _messages(value)
+        self._read: dict[int, Said | None] = {}
 
     def __iter__(self) -> Iterator[Said]:
-        return _taken_apart(self._sent)
+        return self._taken_apart(range(len(self._sent)))
 
     def __reversed__(self) -> Iterator[Said]:
-        return _taken_apart(reversed(self._sent))
+        return self._taken_apart(reversed(range(len(self._sent))))
 
     def texts_of_people(self) -> Iterator[str]:
         """Yield what people said, the last first; of the rest of a conversation nothing is read."""
-        likely = (one for one in reversed(self._sent) if not isinstance(one, Raw) or _may_be_of_person(bytes(one)))
-        for said in _taken_apart(likely):
+        places = reversed(range(len(self._sent)))
+        for said in self._taken_apart(place for place in places if self._may_be_of_person(place)):
             if said.role == USER:
                 yield from reversed(said.texts)
+
+    def _taken_apart(self, places: Iterable[int]) -> Iterator[Said]:
+        for place in places:
+            if place not in self._read:
+                one = self._sent[place]
+                message = decoded(bytes(one)) if isinstance(one, Raw) else one
+                self._read[place] = _said(message) if isinstance(message, dict) else None
+            said = self._read[place]
+            if said is not None:
+                yield said
+
+    def _may_be_of_person(self, place: int) -> bool:
+        one = self._sent[place]
+        if place in self._read or not isinstance(one, Raw):
+            return True
+        message = bytes(one)
+        return b'"user"' in message or b'"human"' in message
 
 
 def _messages(value: Any) -> list[Any]:
@@ -63,17 +81,6 @@ def _messages(value: Any) -> list[Any]:
     if isinstance(found, dict):
         return [found]
     return found if isinstance(found, list) else []
-
-
-def _taken_apart(messages: Iterable[Any]) -> Iterator[Said]:
-    for one in messages:
-        message = decoded(bytes(one)) if isinstance(one, Raw) else one
-        if isinstance(message, dict):
-            yield _said(message)
-
-
-def _may_be_of_person(message: bytes) -> bool:
-    return b'"user"' in message or b'"human"' in message
 
 
 def note_answer(reading: Reading, messages: Conversation) -> None:

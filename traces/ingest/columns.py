@@ -1,5 +1,6 @@
 """The columns of the span table as COPY writes them: name, Postgres type, and how a merge treats each."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ def row(span: SpanRecord, place: Placed) -> tuple[Any, ...]:
     return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(span.attributes))
 
 
-def copy_rows(table: str, values: list[tuple[Any, ...]]) -> None:
+def copy_rows(table: str, values: Iterable[tuple[Any, ...]]) -> None:
     """Write rows in the order of COLUMNS by binary COPY. Raises django.db.IntegrityError for a key that is there."""
     statement = f"COPY {table} ({NAMES}) FROM STDIN (FORMAT BINARY)"
     with connection.wrap_database_errors, connection.cursor() as cursor:

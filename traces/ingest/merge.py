@@ -3,6 +3,7 @@
 The rows of traces that are there are locked before this runs, so no other batch can write the same spans meanwhile.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -101,7 +102,7 @@ SELECT {NAMES} FROM span_staging n WHERE NOT EXISTS (SELECT FROM traces_span s W
 """  # noqa: S608 - built from COLUMNS alone
 
 
-def merge(values: list[tuple[Any, ...]]) -> dict[tuple[UUID, str], Change]:
+def merge(values: Iterable[tuple[Any, ...]]) -> dict[tuple[UUID, str], Change]:
     """Write rows of which some are there; return what was stored of those, by (trace row, span id).
 
     Four statements, one more where a cost is to be estimated anew. No two of the rows may have the same key.

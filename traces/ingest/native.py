@@ -38,12 +38,8 @@ class _Envelope(msgspec.Struct):
     steps: list[Raw] | UnsetType = UNSET
 
 
-class _Steps(msgspec.Struct):
-    steps: list[FittingStep] | UnsetType = UNSET
-
-
-_decode_whole: Callable[[bytes], list[StepIn] | _Steps] = msgspec.json.Decoder(list[FittingStep] | _Steps).decode
 _decode_start: Callable[[bytes], list[Raw] | _Envelope] = msgspec.json.Decoder(list[Raw] | _Envelope).decode
+_decode_fitting: Callable[[Raw], FittingStep] = msgspec.json.Decoder(FittingStep).decode
 _steps = msgspec.json.Decoder(StepIn)
 
 
@@ -68,21 +64,19 @@ def _read_whole(body: bytes, now: datetime) -> Batch | None:
     if may_need_cleaning(body):
         return None
     try:
-        start = _decode_whole(body)
+        start = _decode_start(body)
+        items = start.steps if isinstance(start, _Envelope) else start
+        if items is UNSET:
+            return None
+        _check_number(items)
+        batch = Batch(received=len(items))
+        for raw in items:
+            step = _decode_fitting(raw)
+            if missing(step):
+                return None
+            add_step(batch, step, now=now)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
-    steps = start.steps if isinstance(start, _Steps) else start
-    if steps is UNSET:
-        return None
-    _check_number(steps)
-    batch = Batch(received=len(steps))
-    for step in steps:
-        if missing(step):
-            return None
-        try:
-            add_step(batch, step, now=now)
-        except RecursionError:
-            return None
     return batch
 
 

@@ -34,6 +34,10 @@ def of_text(text: str | None) -> str | None:
     """Return the first LENGTH characters on one line, or None for a text of blanks."""
     if not text:
         return None
+    if len(text) > LENGTH + 40:
+        seen = text[:LENGTH]
+        if seen.isprintable() and "  " not in seen and seen[0] != " ":
+            return f"{seen[:-1]}…"  # as most are
     seen = text[: LENGTH + 40]
     is_line = seen.isprintable() and "  " not in seen and seen[0] != " " and seen[-1] != " "
     line = seen if is_line else " ".join(seen.split())

@@ -129,16 +129,27 @@ def _fitting(step: StepIn) -> StepIn:
 
 
 def _note_trace(about: TraceRecord, step: StepIn, *, span: SpanRecord | None) -> None:
-    about.session_id = about.session_id or step.session_id or ""
-    about.name = step.trace_name or about.name
-    if step.event_type != "human_gate":  # its agent is the person who speaks
-        about.agent = about.agent or step.agent or ""
-    about.user = about.user or step.user or ""
-    about.environment = about.environment or step.environment or ""
-    about.release = about.release or step.release or ""
-    about.status = step.trace_status or about.status
+    """Note what a step says about its trace; what is said first stays, but for its name and its status."""
+    _note_surroundings(about, step)
+    if step.agent and not about.agent and step.event_type != "human_gate":  # its agent is the person who speaks
+        about.agent = step.agent
+    if step.trace_name:
+        about.name = step.trace_name
+    if step.trace_status:
+        about.status = step.trace_status
     if span is not None and not about.preview and span.event_type != "tool_call":
         about.preview = preview.of_text(span.text) or ""
+
+
+def _note_surroundings(about: TraceRecord, step: StepIn) -> None:
+    if step.session_id and not about.session_id:
+        about.session_id = step.session_id
+    if step.user and not about.user:
+        about.user = step.user
+    if step.environment and not about.environment:
+        about.environment = step.environment
+    if step.release and not about.release:
+        about.release = step.release
 
 
 def _span(trace: UUID, step: StepIn, *, now: datetime, repaired: bool, synthetic: bool) -> SpanRecord:

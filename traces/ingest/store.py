@@ -124,7 +124,7 @@ def _write_spans(
     accepted = duplicates = repaired = 0
     for wave in _waves(spans):
         placed = [(span, sums[span.trace]) for span in wave]
-        values = list(_rows(project, placed, toolsets))
+        values = _rows(project, placed, toolsets)
         changes = {}
         if is_new:
             copy_rows("traces_span", values)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentops.accounts.models import Project
+from tests.instance import wait_until
 from tests.traces.builders import send, step
 from traces.ingest.columns import SAID
 from traces.ingest.record import SpanRecord
@@ -136,6 +137,28 @@ def test_new_sessions_and_traces_at_once_do_not_deadlock(project: Project) -> No
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_of_two_batches_that_make_the_same_trace_one_is_done_anew(project: Project) -> None:
+    receipts: list[Any] = []
+
+    def run() -> None:
+        receipts.append(send(project, step(2, cost_usd=2.0, tool_name="b"), step(1)))
+        connection.close()
+
+    late = threading.Thread(target=run)
+    with transaction.atomic():
+        send(project, step(1, cost_usd=1.0, tool_name="a"))
+        late.start()
+        with connection.cursor() as cursor:
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+            assert wait_until(lambda: cursor.execute(waits) or cursor.fetchone() == (1,), 10)
+    late.join(10)
+    (receipt,) = receipts
+    assert (receipt.accepted, receipt.duplicates) == (1, 1)
+    trace = Trace.objects.get()
+    assert (trace.steps, trace.cost_usd, trace.tool_names) == (2, Decimal(3), ["a", "b"])
+    assert set(Span.objects.values_list("trace_ref", flat=True)) == {trace.pk}
 
 
 def test_a_trace_closes_when_told_and_its_sender_may_open_it_again(project: Project) -> None:

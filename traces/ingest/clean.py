@@ -47,9 +47,13 @@ def clean(value: Any) -> Any:
     return value
 
 
-def may_be_deeper(raw: bytes, limit: int) -> bool:
+def may_be_deeper(json: str | bytes, limit: int) -> bool:
     """Say whether a JSON text opens more than `limit` lists and objects at all; false for nearly every value."""
-    return len(raw) > 2 * limit and raw.count(b"{") + raw.count(b"[") > limit
+    if len(json) <= 2 * limit:
+        return False
+    if isinstance(json, bytes):
+        return json.count(b"{") + json.count(b"[") > limit
+    return json.count("{") + json.count("[") > limit
 
 
 def is_deeper(value: Any, limit: int) -> bool:

@@ -159,19 +159,11 @@ def decoded(value: str | bytes) -> Any:
     """Return what a text of JSON says; the text itself where it is none, or nested too deeply."""
     try:
         found = msgspec.json.decode(value)
-        if _may_be_deeper(value) and is_deeper(found, MAX_NESTING):
+        if may_be_deeper(value, MAX_NESTING) and is_deeper(found, MAX_NESTING):
             return value
         return clean(found) if _holds_nul(value) else found
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return value
-
-
-def _may_be_deeper(text: str | bytes) -> bool:
-    if len(text) <= 2 * MAX_NESTING:
-        return False
-    if isinstance(text, bytes):
-        return may_be_deeper(text, MAX_NESTING)
-    return text.count("{") + text.count("[") > MAX_NESTING
 
 
 def _holds_nul(text: str | bytes) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -59,22 +59,23 @@ class TraceRow(msgspec.Struct):
     is_new: bool = False  # no column
 
 
-_KEYS = {"trace_id": "uuid", "id": "uuid", "trace_day": "date", "last_received_at": "timestamptz"}
-_CHANGES = {
-    "external_trace_id": "text",
-    "session_id": "uuid",
-    **dict.fromkeys(("name", "preview", "agent", "user", "environment", "release", "model", "status"), "text"),
-    **dict.fromkeys(("closes_at", "closed_at", "root_ended_at", "started_at", "ended_at"), "timestamptz"),
-    **dict.fromkeys(("arrivals", "spans", "steps", "errors"), "int"),
-    **dict.fromkeys(("input_tokens", "output_tokens", "cached_tokens"), "bigint"),
-    **dict.fromkeys(("cost_usd", "estimated_usd"), "numeric"),
-    **dict.fromkeys(("priced", "unpriced"), "int"),
-    "tool_names": "text[]",
-    "shape": "text",
-    "shape_stride": "int",
+_SQL_TYPES: dict[Any, str] = {
+    UUID: "uuid",
+    date: "date",
+    datetime: "timestamptz",
+    str: "text",
+    int: "bigint",
+    Decimal: "numeric",
+    list[str]: "text[]",
 }
-_NAMES = ", ".join(f'"{name}"' for name in (*_KEYS, *_CHANGES))
-_TYPES = ", ".join(f'"{name}" {kind}' for name, kind in (_KEYS | _CHANGES).items())
+_COLUMNS = {
+    name: next(_SQL_TYPES[kind] for kind in (hint, *get_args(hint)) if kind in _SQL_TYPES)
+    for name, hint in get_type_hints(TraceRow).items()
+    if name != "is_new"
+}
+_CHANGES = [name for name in _COLUMNS if name not in {"trace_id", "id", "trace_day", "last_received_at"}]
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_TYPES = ", ".join(f'"{name}" {kind}' for name, kind in _COLUMNS.items())
 _SET = ", ".join(f'"{name}" = excluded."{name}"' for name in ("last_received_at", *_CHANGES))
 
 # In the order of their ids, so that no two batches deadlock; as an UPDATE would lock them, which foreign keys allow.

@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from traces.ingest import shape
 from traces.ingest.echoes import bare
+from traces.ingest.joins_sql import BY_CALL, by_call
 from traces.ingest.otlp_record import ECHO, SAID
 
 
@@ -27,8 +28,7 @@ class Row(NamedTuple):
 _NEAR = "t.trace_day >= (now() AT TIME ZONE 'UTC')::date - 1"
 _CALLS = f"""
 SELECT DISTINCT t.trace_id, s.call_id FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id
-WHERE s.project_id = %(project)s AND s.call_id = ANY(%(calls)s) AND {_NEAR}
-    AND s.trace_day BETWEEN (now() AT TIME ZONE 'UTC')::date - 1 AND (now() AT TIME ZONE 'UTC')::date
+WHERE {BY_CALL} AND {_NEAR}
 """  # noqa: S608 - built from constants alone
 _THREADS = f"""
 SELECT DISTINCT ON (p.session_id) p.session_id, p.thread FROM threads_part p
@@ -114,9 +114,9 @@ def stored_calls(project_id: UUID, calls: set[str]) -> Iterable[tuple[UUID, str]
     """Return the traces that tell of these calls and responses. One statement, none without calls."""
     if not calls:
         return []
-    asked = [f"{prefix}{call}" for call in sorted(calls) for prefix in ("", SAID, ECHO)]
+    asked = by_call(f"{prefix}{call}" for call in calls for prefix in ("", SAID, ECHO))
     with connection.cursor() as cursor:
-        cursor.execute(_CALLS, {"project": project_id, "calls": asked})
+        cursor.execute(_CALLS, {"project": project_id, **asked})
         return [(trace, bare(call)) for trace, call in cursor.fetchall()]
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import ingest
 from bench.figures import Figure, median
+from bench.ingest import GZIP, OTLP, Bench, Run
 from bench.queries import in_shell
 from tests.instance import Instance
 
 FEW, MANY = 10_000, int(os.environ.get("SPANS", "1000000"))
 ROUNDS = 5
+FORMS = {"native": GZIP, "OTLP": OTLP}
 
 
 def run() -> Iterator[Figure]:
@@ -23,23 +24,32 @@ def run() -> Iterator[Figure]:
         home = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="agentops-flat-")))
         for spans in (FEW, MANY):
             in_shell(home / str(spans), f"from bench.flat import prepare; prepare({spans})")
-        few, many = (ingest.Bench(open_.enter_context(Instance(home / str(spans)))) for spans in (FEW, MANY))
+        few, many = (Bench(open_.enter_context(Instance(home / str(spans)))) for spans in (FEW, MANY))
         for each in (few, many):
             open_.enter_context(each.detection_stopped())
-            each.post(*ingest.GZIP)  # connections and caches
-        pairs = [(few.post(*ingest.GZIP), many.post(*ingest.GZIP)) for _ in range(ROUNDS)]
+        for form, options in FORMS.items():
+            for each in (few, many):
+                each.post(*options)  # connections and caches
+            yield from compared(form, [(few.post(*options), many.post(*options)) for _ in range(ROUNDS)])
+
+
+def compared(form: str, pairs: list[tuple[Run, Run]]) -> Iterator[Figure]:
     for part in ("web", "postgres"):
         less, more = (median(pair[i].cpu(part) for pair in pairs) for i in (0, 1))
-        yield Figure(f"CPU of {part}, {MANY:,} spans beside {FEW:,}", more, "s/1,000 spans", less)
+        yield Figure(f"{form}: CPU of {part}, {MANY:,} spans beside {FEW:,}", more, "s/1,000 spans", less)
     less, more = (median(pair[i].spans_a_second for pair in pairs) for i in (0, 1))
-    yield Figure(f"durable, {MANY:,} spans beside {FEW:,}", more, "spans/s", less)
+    yield Figure(f"{form}: durable, {MANY:,} spans beside {FEW:,}", more, "spans/s", less)
 
 
 def prepare(spans: int) -> None:
     """Store so many spans in an installation, their words counted as read: search is another bench."""
+    from django.db import connection
+
     from agentops.accounts.models import Project
     from bench.stored import store
     from traces.models import IngestBatch
 
     store(Project.objects.get(), spans)
     IngestBatch.objects.update(is_indexed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE)")  # as autovacuum does in time

@@ -157,7 +157,11 @@ class Filling:
 
     def _rows(self, number: int, trace: Any) -> list[Row]:
         changed = {"trace_day": trace.trace_day, "trace_ref_id": trace.pk.bytes, "received_at": trace.received_at}
-        rows = [self._changed(row, changed) for row in self.templates[number % TEMPLATES]]
+        call = f"call-{uuid4().hex}"  # as a provider's ids of calls, by which ingest looks for what is stored
+        rows = [
+            self._changed(row, {**changed, "call_id": f"{call}-{i}"})
+            for i, row in enumerate(self.templates[number % TEMPLATES])
+        ]
         if trace.agent == "seldom":
             rows[20] = self._changed(
                 rows[20], {"text": f"{self.prose(500)} seldomword common phrase {self.prose(500)}"}

@@ -39,6 +39,7 @@ SMALL = Scale(3, 1, 1)
 LARGE = Scale(10, 4, 1.75)
 
 
+@lru_cache(maxsize=1_000)  # most runs of a list are seen again, on its next page or a moment later
 def binned(shape: str, bars: int = BARS) -> str:
     """Return the shape in at most `bars` characters; an error or a gate wins its bin."""
     if len(shape) <= bars:
@@ -51,7 +52,7 @@ def _winner(part: str) -> str:
     for kind in "eg":
         if kind in part:
             return kind
-    return Counter(part).most_common(1)[0][0]
+    return max(part, key=part.count)  # of equals the first
 
 
 def in_words(shape: str, steps: int | None = None) -> str:
@@ -115,6 +116,7 @@ def barcode_map_svg(shape: str, windows: Sequence[tuple[str, str]], steps: int) 
     )
 
 
+@lru_cache(maxsize=1_000)
 def _paths(bars: str, scale: Scale) -> str:
     """Return one path a kind: a list of fifty runs stays small."""
     drawn: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """Tags that draw: glyphs, states, severities, tiers, findings, barcodes, charts, navigation."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,16 +17,19 @@ from agentops.web.histogram import histogram_svg, meter_svg, strip_svg
 from agentops.web.states import Look, severity_look, state_look
 
 register = template.Library()
+drawn_once = lru_cache(maxsize=1_000)  # a list draws the same few glyphs and words in each of its rows
 THEMES = ("light", "dark")
 
 
 @register.simple_tag
+@drawn_once
 def glyph(name: str) -> SafeString:
     """Draw a glyph of static/glyphs.svg; the words beside it carry the meaning."""
     return format_html('<svg class="glyph" aria-hidden="true"><use href="{}#{}"/></svg>', static("glyphs.svg"), name)
 
 
 @register.simple_tag
+@drawn_once
 def mark(name: str, tone: str = "") -> SafeString:
     """Draw a 12 px state mark without a word."""
     return format_html(
@@ -37,12 +41,14 @@ def mark(name: str, tone: str = "") -> SafeString:
 
 
 @register.simple_tag
+@drawn_once
 def state(name: str, note: str = "") -> SafeString:
     """Draw a state: mark and word, and what follows it (`running, 1:14`)."""
     return _with_word("state", state_look(name), note)
 
 
 @register.simple_tag
+@drawn_once
 def severity(name: str) -> SafeString:
     """Draw a severity: mark and word."""
     return _with_word("severity", severity_look(name))
@@ -54,12 +60,14 @@ def _with_word(css: str, look: Look, note: str = "") -> SafeString:
 
 
 @register.simple_tag
+@drawn_once
 def tier(name: str) -> SafeString:
     """Draw a risk tier."""
     return format_html('<span class="tier" data-tier="{}">{}</span>', name.lower(), name.upper())
 
 
 @register.simple_tag
+@drawn_once
 def finding(pattern: str, qualifier: str = "", is_open: bool = False) -> SafeString:
     """Draw a finding's chip; red while its alert is open."""
     return format_html(
@@ -72,6 +80,7 @@ def finding(pattern: str, qualifier: str = "", is_open: bool = False) -> SafeStr
 
 
 @register.simple_tag
+@drawn_once
 def keys(*names: str) -> SafeString:
     """Draw key hints: `{% keys 'j' 'k' %}`."""
     return SafeString(" ".join(format_html("<kbd>{}</kbd>", name) for name in names))

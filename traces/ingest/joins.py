@@ -3,7 +3,8 @@
 Looked up by what a call is found by (Span.call_id), in the days that are near, while the batch's traces are locked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import date
 from uuid import UUID
 
 import msgspec
@@ -131,13 +132,15 @@ class _Join:
         return [one for one in found if one.trace == span.trace or is_unique(key)]
 
 
-def join_stored(project_id: UUID, spans: list[SpanRecord]) -> Joined:
+def join_stored(project_id: UUID, spans: list[SpanRecord], days: Collection[date]) -> Joined:
     """Return what is to be written of a batch's spans, after what is stored was changed where it must be.
+
+    `days` are those of the batch's traces.
 
     One statement where the batch holds calls, one more for each of two ways to look, some for each kind of change.
     """
     wanted = _wanted(spans)
-    stored = find(project_id, wanted)
+    stored = find(project_id, wanted, days)
     if not stored:
         return Joined(spans)
     joins = _Join(stored)

@@ -91,7 +91,7 @@ SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
 FROM traces_trace t JOIN traces_span s
     ON s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
 WHERE t.project_id = %(project)s AND t.trace_id = ANY(%(traces)s) AND s.tool_name = ANY(%(tools)s)
-    AND s.span_id >= 'call-' AND s.span_id < 'call.'
+    AND s.trace_day = ANY(%(days)s) AND s.span_id >= 'call-' AND s.span_id < 'call.'
 """  # noqa: S608 - built from the fields of Stored alone
 # The spans that log records were made in.
 _FIND_SPANS = f"""
@@ -100,12 +100,13 @@ FROM unnest(%(traces)s::uuid[], %(ids)s::text[]) AS g (trace_id, span_id)
     JOIN traces_trace t ON t.project_id = %(project)s AND t.trace_id = g.trace_id
     JOIN traces_span s ON s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
         AND s.span_id = g.span_id
-WHERE s.event_type IS NOT NULL
+WHERE s.trace_day = ANY(%(days)s) AND s.event_type IS NOT NULL
 """  # noqa: S608 - built from the fields of Stored alone
 _REMOVE = """
 WITH gone AS (
     DELETE FROM traces_span s USING unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
     WHERE s.project_id = %(project)s AND s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
+        AND s.trace_day = ANY(%(days)s::date[])
     RETURNING s.trace_ref_id
 )
 UPDATE traces_trace t SET spans = t.spans - n.n, steps = t.steps - n.n
@@ -116,12 +117,13 @@ WITH before AS (
     SELECT s.* FROM traces_span s
     JOIN unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
         ON s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
-    WHERE s.project_id = %(project)s AND s.event_type IS NOT NULL FOR UPDATE OF s
+    WHERE s.project_id = %(project)s AND s.event_type IS NOT NULL AND s.trace_day = ANY(%(days)s::date[])
+    FOR UPDATE OF s
 ), silent AS (
     UPDATE traces_span s SET event_type = NULL, input_tokens = NULL, output_tokens = NULL, cached_tokens = NULL,
         cache_written_tokens = NULL, context_tokens = NULL, cost_usd = NULL, estimated_usd = NULL
     FROM before b WHERE s.project_id = b.project_id AND s.trace_day = b.trace_day
-        AND s.trace_ref_id = b.trace_ref_id AND s.span_id = b.span_id
+        AND s.trace_ref_id = b.trace_ref_id AND s.span_id = b.span_id AND s.trace_day = ANY(%(days)s::date[])
 )
 UPDATE traces_trace t SET steps = t.steps - n.n, errors = t.errors - n.failed, input_tokens = t.input_tokens - n.input,
     output_tokens = t.output_tokens - n.output, cached_tokens = t.cached_tokens - n.cached,
@@ -142,10 +144,11 @@ FROM (
 _READ_AGAIN = """
 UPDATE traces_span s SET arrival = t.arrivals
 FROM (SELECT id, project_id, trace_day, arrivals FROM traces_trace WHERE id = ANY(%(refs)s::uuid[])) AS t
-WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id AND s.span_id = (
+WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_day = ANY(%(days)s::date[])
+    AND s.trace_ref_id = t.id AND s.span_id = (
     SELECT f.span_id FROM traces_span f
     WHERE f.project_id = t.project_id AND f.trace_day = t.trace_day AND f.trace_ref_id = t.id
-        AND f.event_type IS NOT NULL
+        AND f.trace_day = ANY(%(days)s::date[]) AND f.event_type IS NOT NULL
     ORDER BY coalesce(f.step_number, 2147483647), f.started_at, coalesce(f.ended_at, 'infinity'), f.span_id LIMIT 1
 )
 """
@@ -160,13 +163,14 @@ UPDATE traces_trace t SET shape_stride = 1, shape = (
         WHEN s.event_type = 'human_gate' THEN 'g' ELSE 'm' END, ''
         ORDER BY coalesce(s.step_number, 2147483647), s.started_at, coalesce(s.ended_at, 'infinity'), s.span_id), '')
     FROM traces_span s WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
-        AND s.event_type IS NOT NULL)
+        AND s.trace_day = ANY(%(days)s::date[]) AND s.event_type IS NOT NULL)
 WHERE t.id = ANY(%(refs)s::uuid[]) AND t.steps < %(bars)s
 """
 _FORGET_INPUT = """
 UPDATE traces_span s SET input = NULL, input_hash = NULL, input_preview = NULL
 FROM unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
 WHERE s.project_id = %(project)s AND s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
+    AND s.trace_day = ANY(%(days)s::date[])
 """
 
 
@@ -180,17 +184,21 @@ def by_call(calls: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def find(project_id: UUID, wanted: Wanted) -> list[Stored]:
-    """Return the stored spans that may tell of the same calls. One statement for each of the ways to look."""
+def find(project_id: UUID, wanted: Wanted, days: Iterable[date]) -> list[Stored]:
+    """Return the stored spans that may tell of the same calls. One statement for each of the ways to look.
+
+    `days` are those of the traces that are named.
+    """
     ways: list[tuple[str, dict[str, Any]]] = []
     if wanted.calls:
         ways.append((_FIND, by_call(wanted.calls)))
     if wanted.spans:
         traces, ids = zip(*sorted(set(wanted.spans)), strict=True)
-        ways.append((_FIND_SPANS, {"traces": list(traces), "ids": list(ids)}))
+        ways.append((_FIND_SPANS, {"traces": list(traces), "ids": list(ids), "days": list(days)}))
     if wanted.named:
         own = wanted.named
-        ways.append((_FIND_NAMED, {"traces": [one.trace for one in own], "tools": [one.tool_name for one in own]}))
+        tools = [one.tool_name for one in own]
+        ways.append((_FIND_NAMED, {"traces": [one.trace for one in own], "tools": tools, "days": list(days)}))
     found: list[Stored] = []
     with connection.cursor() as cursor:
         for statement, sent in ways:

@@ -4,7 +4,7 @@ The rows of traces that are there are locked before this runs, so no other batch
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -48,7 +48,7 @@ DIALECT = "agentops.dialect"  # what reads a span may change with what it says; 
 # Attributes that are new join those that are stored, while there is room.
 _ROOM = f"coalesce(pg_column_size(s.attributes), 0) < {MAX_ATTRIBUTES}"
 _NEW_ATTRIBUTES = f"{_ROOM} AND n.attributes - ARRAY(SELECT jsonb_object_keys(s.attributes)) <> '{{}}'"
-_USING = " AND ".join(f"s.{name} = n.{name}" for name in KEY)
+_USING = " AND ".join([*(f"s.{name} = n.{name}" for name in KEY), "s.trace_day = ANY(%(days)s)"])
 _FILLED = [column.name for column in COLUMNS if column.merge == "fill"]
 _ADDED = " OR ".join(
     [
@@ -102,21 +102,22 @@ SELECT {NAMES} FROM span_staging n WHERE NOT EXISTS (SELECT FROM traces_span s W
 """  # noqa: S608 - built from COLUMNS alone
 
 
-def merge(values: Iterable[tuple[Any, ...]]) -> dict[tuple[UUID, str], Change]:
-    """Write rows of which some are there; return what was stored of those, by (trace row, span id).
+def merge(values: Iterable[tuple[Any, ...]], days: Iterable[date]) -> dict[tuple[UUID, str], Change]:
+    """Write rows of some days, of which some are there; return what was stored of those, by (trace row, span id).
 
     Four statements, one more where a cost is to be estimated anew. No two of the rows may have the same key.
     """
+    sent = {"days": list(days)}
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE IF NOT EXISTS span_staging (LIKE traces_span) ON COMMIT DROP")
         cursor.execute("TRUNCATE span_staging")
         copy_rows("span_staging", values)
-        cursor.execute(_FIND)
+        cursor.execute(_FIND, sent)
         found, anew = _changes(cursor.fetchall())
         if anew:
             cursor.execute(_ESTIMATE, [list(column) for column in zip(*anew, strict=True)])
-        cursor.execute(_UPDATE)
-        cursor.execute(_INSERT)
+        cursor.execute(_UPDATE, sent)
+        cursor.execute(_INSERT, sent)
     return found
 
 

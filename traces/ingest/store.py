@@ -1,6 +1,7 @@
 """The one writer of spans: a batch becomes rows, sums, jobs and a ledger entry in one transaction, then a notice."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -75,7 +76,7 @@ def _store(project: Project, batch: Batch, origin: Origin, *, is_new: bool) -> R
     traces = list(batch.traces.values())
     sessions = upsert_sessions(project.pk, traces)
     rows = lock_traces(project.pk, traces, origin)
-    joined = join_stored(project.pk, batch.spans) if batch.is_otlp else Joined(batch.spans)
+    joined = join_stored(project.pk, batch.spans, _days(rows.values())) if batch.is_otlp else Joined(batch.spans)
     if others := {span.trace for span in joined.spans} - rows.keys():
         traces += [_unsaid(trace) for trace in others]
     if joined.changed or others:
@@ -130,7 +131,7 @@ def _write_spans(
             copy_rows("traces_span", values)
             is_new = False  # a wave after the first repeats what that has written
         else:
-            changes = merge.merge(values)
+            changes = merge.merge(values, _days(of_trace.row for of_trace in sums.values()))
         for span, of_trace in placed:
             change = changes.get((of_trace.row.id, span.span_id)) if changes else None
             of_trace.add(span, change)
@@ -142,6 +143,11 @@ def _write_spans(
             accepted += 1
             repaired += span.repaired
     return accepted, duplicates, repaired
+
+
+def _days(rows: Iterable[TraceRow]) -> set[date]:
+    """Return the days whose partitions hold these traces: a statement that names them leaves all others out."""
+    return {row.trace_day for row in rows}
 
 
 def _rows(

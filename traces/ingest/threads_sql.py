@@ -1,6 +1,7 @@
 """The statements that keep lone calls together; see threads.py."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,6 +19,7 @@ class Row(NamedTuple):
 
     trace_id: UUID
     id: UUID
+    trace_day: date
     steps: int
     shape: str
     shape_stride: int
@@ -38,7 +40,7 @@ ORDER BY p.session_id, p.received_at DESC
 """  # noqa: S608 - built from constants alone
 _KEPT = "SELECT trace_id, thread FROM threads_part WHERE project_id = %(project)s AND trace_id = ANY(%(traces)s)"
 _ROWS = """
-SELECT t.trace_id, t.id, t.steps, t.shape, t.shape_stride,
+SELECT t.trace_id, t.id, t.trace_day, t.steps, t.shape, t.shape_stride,
     EXISTS (SELECT FROM threads_part p WHERE p.project_id = t.project_id AND p.thread = t.trace_id)
 FROM traces_trace t WHERE t.project_id = %(project)s AND t.trace_id = ANY(%(traces)s)
 ORDER BY t.received_at, t.id FOR UPDATE OF t
@@ -57,13 +59,13 @@ FROM traces_trace k, (
         row_number() OVER (ORDER BY s.trace_ref_id, s.arrival)::int - 1 AS place
     FROM traces_trace g JOIN traces_span s
         ON s.project_id = g.project_id AND s.trace_day = g.trace_day AND s.trace_ref_id = g.id
-    WHERE g.id = ANY(%(gone)s)
+    WHERE g.id = ANY(%(gone)s) AND s.trace_day = ANY(%(days)s)
 ) AS n
 WHERE k.id = %(keeper)s AND s.project_id = n.project_id AND s.trace_day = n.trace_day
-    AND s.trace_ref_id = n.trace_ref_id AND s.span_id = n.span_id
+    AND s.trace_ref_id = n.trace_ref_id AND s.span_id = n.span_id AND s.trace_day = ANY(%(days)s)
     AND NOT EXISTS (
         SELECT FROM traces_span o WHERE o.project_id = s.project_id AND o.trace_day = k.trace_day
-            AND o.trace_ref_id = k.id AND o.span_id = s.span_id
+            AND o.trace_day = %(day)s AND o.trace_ref_id = k.id AND o.span_id = s.span_id
     )
 """
 _ADD_UP = """
@@ -160,7 +162,9 @@ def move(project_id: UUID, gone: list[Row], keeper: Row) -> None:
         "project": project_id,
         "gone": [row.id for row in gone],
         "traces": [row.trace_id for row in gone],
+        "days": list({row.trace_day for row in gone}),
         "keeper": keeper.id,
+        "day": keeper.trace_day,
         "kept_as": keeper.trace_id,
         "shape": drawn,
         "stride": stride,

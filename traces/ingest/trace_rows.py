@@ -99,7 +99,8 @@ RETURNING id
 _SPEAKING = """
 SELECT id FROM traces_trace t WHERE id = ANY(%s) AND EXISTS (
     SELECT FROM traces_span s WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day
-        AND s.trace_ref_id = t.id AND s.agent = t.agent AND s.event_type IS DISTINCT FROM 'human_gate')
+        AND s.trace_day = ANY(%s) AND s.trace_ref_id = t.id
+        AND s.agent = t.agent AND s.event_type IS DISTINCT FROM 'human_gate')
 """
 
 
@@ -131,7 +132,7 @@ def _forget_stand_ins(rows: Sequence[TraceRow]) -> None:
     if not rows:
         return
     with connection.cursor() as cursor:
-        cursor.execute(_SPEAKING, [[row.id for row in rows]])
+        cursor.execute(_SPEAKING, [[row.id for row in rows], list({row.trace_day for row in rows})])
         said = {key for (key,) in cursor.fetchall()}
     for row in rows:
         if row.id not in said:

@@ -30,6 +30,7 @@ SELECT s.trace_ref_id, s.arrival, s.input, s.output, s.name, s.tool_name, s.agen
     s.thinking, s.error
 FROM unnest(%(refs)s::uuid[], %(days)s::date[], %(since)s::int[]) AS t (ref, day, since)
 JOIN traces_span s ON s.trace_day = t.day AND s.trace_ref_id = t.ref AND s.arrival >= t.since
+WHERE s.trace_day = ANY(%(days)s::date[])
 """
 _LAST = """
 SELECT DISTINCT ON (trace_id) trace_id, id, until, length(words) FROM search_tracewords

@@ -67,6 +67,16 @@ def test_a_loop_that_goes_on_grows_its_finding(project: Project) -> None:
     assert found(project) == {("t-1", "repeated_call", 1, 7, "search_database gave the same answer 7 times in a row.")}
 
 
+def test_a_trace_whose_states_were_forgotten_is_read_anew_when_it_goes_on(project: Project) -> None:
+    send(project, *looping(3))
+    detect(project)
+    DetectorState.objects.update(states=b"")
+    send(project, *looping(5))
+    detect(project)
+    assert found(project) == {("t-1", "repeated_call", 1, 5, "search_database gave the same answer 5 times in a row.")}
+    assert Finding.objects.count() == AlertJob.objects.count() == 1
+
+
 def test_only_new_steps_are_read(project: Project, django_assert_num_queries: Any) -> None:
     send(project, *looping(5))
     detect(project)

@@ -91,7 +91,7 @@ class DetectorState(models.Model):
     arrivals = models.IntegerField(default=0)  # the first place in the order of arrival that was not read
     last_key = models.JSONField(null=True)  # where in step order the last step read stands
     toolsets = models.JSONField(default=dict)  # {agent: the id of the toolset in force for it}, see toolset.py
-    states = models.JSONField(default=dict)  # {detector: {"fingerprint", "state", "absent"}}
+    states = models.BinaryField(default=b"")  # {detector: {"fingerprint", "state", "absent"}}, see stored.py
     coverage = models.JSONField(default=dict)  # {detector: [what could not be judged]}
 
     def __str__(self) -> str:

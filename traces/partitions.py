@@ -13,6 +13,11 @@ LOCK = "traces.partitions"
 # To make or drop a partition, Postgres locks the table whole, and while it waits for that, all who come later wait
 # behind it: behind one long reader nothing would be stored. So we give up, and the clock comes again.
 WAIT = "2s"
+# Autovacuum visits a table that only grows, to mark its pages as seen by all. With checksums each such page goes into
+# the write-ahead log whole, unless it came since the last checkpoint: twice as much as the spans themselves. Nothing
+# reads by those marks, and the table is dropped long before its transaction ids wear out. What updates and deletes
+# leave behind is vacuumed as ever.
+LEFT_ALONE = "autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1"
 
 
 def partition_name(day: date) -> str:
@@ -60,10 +65,10 @@ def _make(day: date) -> bool:
             return False
         statement = sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} PARTITION OF traces_span FOR VALUES FROM ({}) TO ({})"
-            " WITH (toast_tuple_target = 128)"
+            " WITH (toast_tuple_target = 128, {})"
         )
         bounds = sql.Literal(day.isoformat()), sql.Literal((day + timedelta(days=1)).isoformat())
-        cursor.execute(statement.format(sql.Identifier(partition_name(day)), *bounds))
+        cursor.execute(statement.format(sql.Identifier(partition_name(day)), *bounds, sql.SQL(LEFT_ALONE)))
         return True
 
 

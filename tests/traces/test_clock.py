@@ -64,6 +64,18 @@ def test_partitions_are_made_a_week_ahead_and_only_once() -> None:
     assert ensure_partitions(today + timedelta(days=1)) == [today + timedelta(days=8)]
 
 
+def test_autovacuum_leaves_partitions_alone_that_only_grow_and_their_bodies() -> None:
+    ensure_partitions(datetime(2031, 5, 1, tzinfo=UTC).date())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), bool_and(ARRAY['autovacuum_vacuum_insert_threshold=-1'] <@ t.reloptions)"
+            " FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid JOIN pg_class t ON t.oid IN (c.oid, c.reltoastrelid)"
+            " WHERE inhparent = 'traces_span'::regclass"
+        )
+        tables, are_alone = cursor.fetchone()
+    assert (tables > 16, are_alone) == (True, True)
+
+
 def test_a_day_that_has_spans_in_the_default_partition_stays_there() -> None:
     project = make_project()
     send(project, step(1))

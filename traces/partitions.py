@@ -14,9 +14,8 @@ LOCK = "traces.partitions"
 # behind it: behind one long reader nothing would be stored. So we give up, and the clock comes again.
 WAIT = "2s"
 # Autovacuum visits a table that only grows, to mark its pages as seen by all. With checksums each such page goes into
-# the write-ahead log whole, unless it came since the last checkpoint: twice as much as the spans themselves. Nothing
-# reads by those marks, and the table is dropped long before its transaction ids wear out. What updates and deletes
-# leave behind is vacuumed as ever.
+# the write-ahead log whole, unless it came since the last checkpoint, so that spans are logged twice. Hardly anything
+# reads by those marks. What updates and deletes leave behind, and old transaction ids, are vacuumed as ever.
 LEFT_ALONE = "autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1"
 
 

@@ -83,3 +83,12 @@ def test_names_in_chips_are_escaped() -> None:
 )
 def test_initials(name: str, email: str, letters: str) -> None:
     assert look.initials(type("User", (), {"name": name, "email": email})()) == letters
+
+
+@pytest.mark.parametrize("first", ["safe", "plain"])
+def test_what_was_drawn_from_a_safe_text_is_not_drawn_again_for_one_that_only_looks_like_it(first: str) -> None:
+    note = f"<b>{first}</b>"
+    safe, plain = SafeString(note), str(note)
+    drawn = {type(one): look.finding("tool_loop", one) for one in ((safe, plain) if first == "safe" else (plain, safe))}
+    assert note in drawn[SafeString]
+    assert note not in drawn[str]

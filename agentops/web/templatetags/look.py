@@ -17,7 +17,8 @@ from agentops.web.histogram import histogram_svg, meter_svg, strip_svg
 from agentops.web.states import Look, severity_look, state_look
 
 register = template.Library()
-drawn_once = lru_cache(maxsize=1_000)  # a list draws the same few glyphs and words in each of its rows
+# A list draws the same few glyphs and words in each of its rows. By type: what is safe is not what only looks like it.
+drawn_once = lru_cache(maxsize=1_000, typed=True)
 THEMES = ("light", "dark")
 
 

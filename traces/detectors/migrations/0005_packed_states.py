@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """What detectors remember is packed here and not by Postgres, which takes four times as long for it.
+    """What detectors remember is packed before it is sent: to read and pack it costs Postgres four times as much.
 
     What they remember of the traces that are there is forgotten: one that goes on is read anew, once, from its start.
     """

@@ -35,7 +35,7 @@ def fill(project: Any, spans: int) -> dict[str, float]:
     print(f"their words read in {time.monotonic() - took:.0f} s", flush=True)
     cost = (time.process_time() - cpu) / (spans + LONG_STEPS) * 1_000
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM (ANALYZE)")  # as autovacuum does in time
+        cursor.execute("VACUUM (ANALYZE)")  # so that autovacuum does not while queries are timed
         cursor.execute(
             "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'search_tr%'"
         )

@@ -68,7 +68,8 @@ def test_autovacuum_leaves_partitions_alone_that_only_grow_and_their_bodies() ->
     ensure_partitions(datetime(2031, 5, 1, tzinfo=UTC).date())
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), bool_and(ARRAY['autovacuum_vacuum_insert_threshold=-1'] <@ t.reloptions)"
+            "SELECT count(*), bool_and(coalesce("
+            "   ARRAY['autovacuum_vacuum_insert_threshold=-1'] <@ t.reloptions, false))"
             " FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid JOIN pg_class t ON t.oid IN (c.oid, c.reltoastrelid)"
             " WHERE inhparent = 'traces_span'::regclass"
         )

@@ -1,6 +1,6 @@
 """The statements that join the calls of a batch with what is stored; see joins.py."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -106,7 +106,7 @@ _REMOVE = """
 WITH gone AS (
     DELETE FROM traces_span s USING unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
     WHERE s.project_id = %(project)s AND s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
-        AND s.trace_day = ANY(%(days)s::date[])
+        AND s.trace_day = ANY(%(among)s)
     RETURNING s.trace_ref_id
 )
 UPDATE traces_trace t SET spans = t.spans - n.n, steps = t.steps - n.n
@@ -117,13 +117,13 @@ WITH before AS (
     SELECT s.* FROM traces_span s
     JOIN unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
         ON s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
-    WHERE s.project_id = %(project)s AND s.event_type IS NOT NULL AND s.trace_day = ANY(%(days)s::date[])
+    WHERE s.project_id = %(project)s AND s.event_type IS NOT NULL AND s.trace_day = ANY(%(among)s)
     FOR UPDATE OF s
 ), silent AS (
     UPDATE traces_span s SET event_type = NULL, input_tokens = NULL, output_tokens = NULL, cached_tokens = NULL,
         cache_written_tokens = NULL, context_tokens = NULL, cost_usd = NULL, estimated_usd = NULL
     FROM before b WHERE s.project_id = b.project_id AND s.trace_day = b.trace_day
-        AND s.trace_ref_id = b.trace_ref_id AND s.span_id = b.span_id AND s.trace_day = ANY(%(days)s::date[])
+        AND s.trace_ref_id = b.trace_ref_id AND s.span_id = b.span_id AND s.trace_day = ANY(%(among)s)
 )
 UPDATE traces_trace t SET steps = t.steps - n.n, errors = t.errors - n.failed, input_tokens = t.input_tokens - n.input,
     output_tokens = t.output_tokens - n.output, cached_tokens = t.cached_tokens - n.cached,
@@ -144,11 +144,11 @@ FROM (
 _READ_AGAIN = """
 UPDATE traces_span s SET arrival = t.arrivals
 FROM (SELECT id, project_id, trace_day, arrivals FROM traces_trace WHERE id = ANY(%(refs)s::uuid[])) AS t
-WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_day = ANY(%(days)s::date[])
+WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_day = ANY(%(among)s)
     AND s.trace_ref_id = t.id AND s.span_id = (
     SELECT f.span_id FROM traces_span f
     WHERE f.project_id = t.project_id AND f.trace_day = t.trace_day AND f.trace_ref_id = t.id
-        AND f.trace_day = ANY(%(days)s::date[]) AND f.event_type IS NOT NULL
+        AND f.trace_day = ANY(%(among)s) AND f.event_type IS NOT NULL
     ORDER BY coalesce(f.step_number, 2147483647), f.started_at, coalesce(f.ended_at, 'infinity'), f.span_id LIMIT 1
 )
 """
@@ -163,14 +163,14 @@ UPDATE traces_trace t SET shape_stride = 1, shape = (
         WHEN s.event_type = 'human_gate' THEN 'g' ELSE 'm' END, ''
         ORDER BY coalesce(s.step_number, 2147483647), s.started_at, coalesce(s.ended_at, 'infinity'), s.span_id), '')
     FROM traces_span s WHERE s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
-        AND s.trace_day = ANY(%(days)s::date[]) AND s.event_type IS NOT NULL)
+        AND s.trace_day = ANY(%(among)s) AND s.event_type IS NOT NULL)
 WHERE t.id = ANY(%(refs)s::uuid[]) AND t.steps < %(bars)s
 """
 _FORGET_INPUT = """
 UPDATE traces_span s SET input = NULL, input_hash = NULL, input_preview = NULL
 FROM unnest(%(days)s::date[], %(refs)s::uuid[], %(ids)s::text[]) AS g (day, ref, id)
 WHERE s.project_id = %(project)s AND s.trace_day = g.day AND s.trace_ref_id = g.ref AND s.span_id = g.id
-    AND s.trace_day = ANY(%(days)s::date[])
+    AND s.trace_day = ANY(%(among)s)
 """
 
 
@@ -184,7 +184,7 @@ def by_call(calls: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def find(project_id: UUID, wanted: Wanted, days: Iterable[date]) -> list[Stored]:
+def find(project_id: UUID, wanted: Wanted, days: Collection[date]) -> list[Stored]:
     """Return the stored spans that may tell of the same calls. One statement for each of the ways to look.
 
     `days` are those of the traces that are named.
@@ -228,6 +228,7 @@ def _change(project_id: UUID, spans: list[Stored], *statements: str) -> None:
     sent: dict[str, Any] = {
         "project": project_id,
         "days": [span.trace_day for span in spans],
+        "among": list({span.trace_day for span in spans}),
         "refs": [span.trace_ref for span in spans],
         "ids": [span.span_id for span in spans],
         "bars": 2 * BARS,

@@ -37,7 +37,7 @@ CROSS JOIN LATERAL (
     FROM traces_span s
     CROSS JOIN LATERAL lower(concat_ws(' x0 ', s.text, s.error, s.tool_name, s.input, s.output, s.thinking, s.name,
         s.agent, s.model, s.decision)) AS said
-    WHERE s.trace_day = t.day AND s.trace_day = ANY(%s::date[]) AND s.trace_ref_id = t.id AND ({})
+    WHERE s.trace_day = t.day AND s.trace_day = ANY(%s) AND s.trace_ref_id = t.id AND ({})
     ORDER BY s.arrival LIMIT 1
 ) AS s
 """
@@ -125,7 +125,7 @@ def _steps(traces: list[Trace], wanted: list[Term], marked: list[Term]) -> dict[
     statement = _STEP.format(" OR ".join(f"({condition})" for condition in conditions))
     days = [trace.trace_day for trace in traces]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [[trace.pk for trace in traces], days, days, *params])
+        cursor.execute(statement, [[trace.pk for trace in traces], days, list(set(days)), *params])
         rows = cursor.fetchall()
     found = {row[0]: match_in((row[1], row[2]), row[3:], wanted, marked) for row in rows}
     return {trace: match for trace, match in found.items() if match}

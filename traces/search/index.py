@@ -30,7 +30,7 @@ SELECT s.trace_ref_id, s.arrival, s.input, s.output, s.name, s.tool_name, s.agen
     s.thinking, s.error
 FROM unnest(%(refs)s::uuid[], %(days)s::date[], %(since)s::int[]) AS t (ref, day, since)
 JOIN traces_span s ON s.trace_day = t.day AND s.trace_ref_id = t.ref AND s.arrival >= t.since
-WHERE s.trace_day = ANY(%(days)s::date[])
+WHERE s.trace_day = ANY(%(among)s)
 """
 _LAST = """
 SELECT DISTINCT ON (trace_id) trace_id, id, until, length(words) FROM search_tracewords
@@ -117,6 +117,7 @@ def _spans(news: Iterable[News]) -> Iterator[tuple[Any, ...]]:
     sent: dict[str, Any] = {
         "refs": [one.trace.pk for one in news],
         "days": [one.trace.trace_day for one in news],
+        "among": list({one.trace.trace_day for one in news}),
         "since": [one.last.until for one in news],
     }
     with connection.chunked_cursor() as cursor:

@@ -5,6 +5,7 @@ class Migration(migrations.Migration):
     """What detectors remember is packed before it is sent: to read and pack it costs Postgres four times as much.
 
     What they remember of the traces that are there is forgotten: one that goes on is read anew, once, from its start.
+    A worker of the version before fails until it is stopped; its jobs wait for one of this version.
     """
 
     dependencies = [

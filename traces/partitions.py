@@ -13,6 +13,9 @@ LOCK = "traces.partitions"
 # To make or drop a partition, Postgres locks the table whole, and while it waits for that, all who come later wait
 # behind it: behind one long reader nothing would be stored. So we give up, and the clock comes again.
 WAIT = "2s"
+# Of a row of more than 2 kB, the longest bodies go out of line until so many bytes are left. Each that goes costs a row
+# and an index entry of another table, a short one as much as a long one.
+SLIM = "toast_tuple_target = 1024"
 # Autovacuum visits a table that only grows, to mark its pages as seen by all. With checksums each such page goes into
 # the write-ahead log whole, unless it came since the last checkpoint, so that spans are logged twice. Hardly anything
 # reads by those marks. What updates and deletes leave behind, and old transaction ids, are vacuumed as ever.
@@ -63,11 +66,12 @@ def _make(day: date) -> bool:
         if cursor.fetchone() == (True,):
             return False
         statement = sql.SQL(
-            "CREATE TABLE IF NOT EXISTS {} PARTITION OF traces_span FOR VALUES FROM ({}) TO ({})"
-            " WITH (toast_tuple_target = 128, {})"
+            "CREATE TABLE IF NOT EXISTS {} PARTITION OF traces_span FOR VALUES FROM ({}) TO ({}) WITH ({}, {})"
         )
         bounds = sql.Literal(day.isoformat()), sql.Literal((day + timedelta(days=1)).isoformat())
-        cursor.execute(statement.format(sql.Identifier(partition_name(day)), *bounds, sql.SQL(LEFT_ALONE)))
+        cursor.execute(
+            statement.format(sql.Identifier(partition_name(day)), *bounds, sql.SQL(SLIM), sql.SQL(LEFT_ALONE))
+        )
         return True
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
 
 import structlog
 
@@ -20,6 +22,17 @@ from traces.ingest.record import Batch, Problem, Rejection, SpanRecord, TraceRec
 log = structlog.get_logger(__name__)
 
 MAX_SPANS = 20_000  # of one request, or log records; as many as steps at the native door
+# All of these are read before a record is made of the first: to do one thing many times in a row costs a sixth less,
+# since a processor remembers only so much code.
+TOGETHER = 64
+
+
+class Read(NamedTuple):
+    """A span, and what its dialect reads in it."""
+
+    span: WireSpan
+    dialect: Dialect
+    reading: Reading
 
 
 def read(signal: str, body: bytes, *, is_json: bool, now: datetime) -> Batch:
@@ -41,28 +54,42 @@ def add_request(batch: Batch, signal: str, body: bytes, *, is_json: bool, now: d
         batch.received += points
         batch.ignored += points
     elif signal == LOGS:
-        _add_all(batch, form.read_records(body), add_record, now)
+        _add_all(batch, form.read_records(body), read_record, now)
     elif signal == TRACES:
-        _add_all(batch, form.read_spans(body), add_span, now)
+        _add_all(batch, form.read_spans(body), read_span, now)
 
 
 def _add_all(
     batch: Batch,
     found: Iterator[WireSpan | BadSpanError],
-    add: Callable[[Batch, WireSpan, datetime], None],
+    read: Callable[[Batch, WireSpan], Read | None],
     now: datetime,
 ) -> None:
     at_most = batch.received + MAX_SPANS
-    for span in found:
-        if batch.received >= at_most:
+    while some := list(islice(found, TOGETHER)):
+        if batch.received + len(some) > at_most:
             raise TooLargeError(f"The request holds more than {MAX_SPANS:,} spans; send it in smaller batches.")
+        for one in _read_some(batch, some, read):
+            _add(batch, one, now)
+
+
+def _read_some(
+    batch: Batch, some: list[WireSpan | BadSpanError], read: Callable[[Batch, WireSpan], Read | None]
+) -> list[Read]:
+    """Return what some spans say; those that cannot be kept are rejected, those that say nothing are left out."""
+    readings = []
+    for span in some:
         batch.received += 1
         try:
             if isinstance(span, BadSpanError):
                 raise span
-            add(batch, span, now)
+            reading = read(batch, span)
         except BadSpanError as error:
             batch.rejected.append(Rejection(batch.received - 1, [Problem(error.pointer, error.detail)]))
+            continue
+        if reading is not None:
+            readings.append(reading)
+    return readings
 
 
 def finish(batch: Batch) -> None:
@@ -72,21 +99,16 @@ def finish(batch: Batch) -> None:
     batch.traces = {trace: about for trace, about in batch.traces.items() if trace in kept}
 
 
-def add_span(batch: Batch, span: WireSpan, now: datetime) -> None:
+def read_span(_: Batch, span: WireSpan) -> Read:
     dialect = dialect_of(span.scope, span.attributes)
     reading = _read(dialect, dialect.read, span)
     if span.events and is_interrupted(span):
         _note_wait(reading, span)
-    made = _add(batch, span, reading, dialect, now)
-    if span.parent_span_id is None:
-        about = batch.traces[span.trace]
-        about.name = about.name or made.name or ""
-        about.root_ended_at = made.ended_at or about.root_ended_at
-        about.is_lone = made.event_type in {MODEL, TOOL}
+    return Read(span, dialect, reading)
 
 
-def add_record(batch: Batch, span: WireSpan, now: datetime) -> None:
-    """Add a log record: as a step, or as a remark on the span it was made in. Without a trace it is ignored.
+def read_record(batch: Batch, span: WireSpan) -> Read | None:
+    """Read a log record: as a step, or as a remark on the span it was made in. Without a trace it is ignored.
 
     Raises BadSpanError for a step that names no trace, and nothing else that could stand for one.
     """
@@ -99,11 +121,11 @@ def add_record(batch: Batch, span: WireSpan, now: datetime) -> None:
         if reading.event_type:
             raise BadSpanError("/traceId", "is absent, and the record names no conversation or session")
         batch.ignored += 1
-        return
+        return None
     if reading.took_ms:
         span.start_ns = max(span.start_ns - int(reading.took_ms * 1_000_000), 0)
     batch.trace(span.trace, external_id)
-    _add(batch, span, reading, dialect, now)
+    return Read(span, dialect, reading)
 
 
 def _read(dialect: Dialect, read: Callable[[WireSpan], Reading], span: WireSpan) -> Reading:
@@ -115,13 +137,18 @@ def _read(dialect: Dialect, read: Callable[[WireSpan], Reading], span: WireSpan)
         return Reading()
 
 
-def _add(batch: Batch, span: WireSpan, reading: Reading, dialect: Dialect, now: datetime) -> SpanRecord:
+def _add(batch: Batch, read: Read, now: datetime) -> None:
+    span, dialect, reading = read
     made = record(span, reading, dialect, now=now)
-    _note_trace(batch.trace(span.trace, None), span, reading, made)
+    about = batch.trace(span.trace, None)
+    _note_trace(about, span, reading, made)
+    if span.parent_span_id is None and not span.is_record:
+        about.name = about.name or made.name or ""
+        about.root_ended_at = made.ended_at or about.root_ended_at
+        about.is_lone = made.event_type in {MODEL, TOOL}
     batch.spans.append(made)
     if reading.calls or reading.results:
         batch.told.extend(told_calls(made, reading))
-    return made
 
 
 def _note_wait(reading: Reading, span: WireSpan) -> None:

@@ -190,9 +190,9 @@ def attributes_of(sent: Any, cleaner: Cleaner, dropped: int = 0) -> Attributes:
             dropped += len(sent) - place
             break
         key, value = pair.key, pair.value
-        said = value.string_value  # empty also where it is no string
+        said: Any = value.string_value  # empty also where it is no string, as the number is 0 where it is none
         if not said:
-            said = cleaner.value(nested(value))
+            said = value.int_value or cleaner.value(nested(value))
         elif "\x00" in said or len(said) > MAX_TEXT:
             said = cleaner.text(said)
         if not key or key in found:

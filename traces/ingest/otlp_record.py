@@ -30,44 +30,49 @@ class Times(msgspec.Struct, frozen=True):
 def record(span: WireSpan, reading: Reading, dialect: Dialect, *, now: datetime) -> SpanRecord:
     """Return the record of a span."""
     times = sane_times(span, now)
+    event_type = reading.event_type
     error = reading.error or _error(span)
     arguments, output = json_text(reading.arguments), json_text(reading.result)
     attributes, is_cut = _attributes(span, reading, dialect)
-    return SpanRecord(
-        trace=span.trace,
-        span_id=span.span_id,
-        parent_span_id=span.parent_span_id,
-        event_type=reading.event_type,
-        name=name(span.name),
-        tool_name=name(reading.tool_name) if reading.event_type in {TOOL, GATE} else None,
-        agent=name(reading.agent),
-        model=name(reading.model),
-        provider=name(reading.provider),
-        decision=name(reading.decision),
-        started_at=times.started_at,
-        ended_at=times.ended_at,
-        is_error=True if error is not None else (False if times.ended_at and reading.knows_outcome else None),
-        repaired=span.repaired or is_cut or times.original is not None or len(span.name) > MAX_NAME,
-        input_tokens=reading.input_tokens,
-        output_tokens=reading.output_tokens,
-        cached_tokens=reading.cached_tokens,
-        cache_written_tokens=reading.cache_written_tokens,
-        context_tokens=reading.input_tokens,
-        cost_usd=None if reading.cost_usd is None else money(reading.cost_usd),
-        input_hash=None if arguments is None else arguments_hash(reading.arguments),
-        output_hash=None if output is None else content_hash(output.encode()),
-        output_size=None if output is None else len(output),
-        toolset=reading.tools,
-        original_timestamp=times.original,
-        input_preview=preview.of_arguments(reading.arguments),
-        output_preview=preview.of_result(reading.result, output) or preview.of_text(reading.text or error),
-        input=body(arguments),
-        output=body(output),
-        text=None if reading.text is None else cut(reading.text),
-        thinking=None if reading.thinking is None else cut(reading.thinking),
-        error=None if error is None else cut(error),
-        attributes=attributes,
-        call_id=found_by(reading),
+    return SpanRecord(  # by place, which costs a quarter of what names do: in the order of its fields
+        span.trace,
+        span.span_id,
+        times.started_at,
+        span.parent_span_id,
+        None,  # steps are numbered on reading
+        event_type,
+        name(span.name),
+        name(reading.tool_name) if event_type in {TOOL, GATE} else None,
+        name(reading.agent),
+        name(reading.model),
+        name(reading.provider),
+        None,  # it waits for no approval of ours
+        name(reading.decision),
+        times.ended_at,
+        True if error is not None else (False if times.ended_at and reading.knows_outcome else None),
+        span.repaired or is_cut or times.original is not None or len(span.name) > MAX_NAME,
+        False,  # its clock is real
+        reading.input_tokens,
+        reading.output_tokens,
+        reading.cached_tokens,
+        reading.cache_written_tokens,
+        reading.input_tokens,  # which are those of the context
+        None if reading.cost_usd is None else money(reading.cost_usd),
+        None,  # what it would cost is estimated when it is stored
+        None if arguments is None else arguments_hash(reading.arguments),
+        None if output is None else content_hash(output.encode()),
+        None if output is None else len(output),
+        times.original,
+        preview.of_arguments(reading.arguments),
+        preview.of_result(reading.result, output) or preview.of_text(reading.text or error),
+        body(arguments),
+        body(output),
+        None if reading.text is None else cut(reading.text),
+        None if reading.thinking is None else cut(reading.thinking),
+        None if error is None else cut(error),
+        found_by(reading),
+        attributes,
+        reading.tools,
     )
 
 
@@ -166,4 +171,6 @@ def body(text: str | None) -> str | None:
 
 
 def name(value: str | None) -> str | None:
-    return cut(value, MAX_NAME) if value else None
+    if not value:
+        return None
+    return value if len(value) <= MAX_NAME else cut(value, MAX_NAME)

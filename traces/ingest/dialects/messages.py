@@ -1,12 +1,13 @@
 """What conversations say, in the shapes that clients send them: answers, thoughts, calls, and results of calls."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
-from traces.ingest.dialects.base import Reading, decoded, parsed
+from traces.ingest.clean import REPLACEMENT
+from traces.ingest.dialects.base import MAX_NESTING, Reading, decoded, parsed
 from traces.ingest.record import Call, Result
 
 TEXTS, THOUGHTS = {"text", "output_text"}, {"reasoning", "thinking"}
@@ -14,6 +15,9 @@ CALLS = {"tool_call", "tool_use", "tool-call", "function_call", "server_tool_cal
 RESULTS = {"tool_call_response", "tool_result", "tool-result", "function_call_output", "server_tool_call_response"}
 ASKED_CHARS, ASKED_TEXTS = 16_000, 20  # of what people said in one conversation, the newest first
 USER = "user"
+PART = 3  # levels of JSON around what a part of a message holds
+NULL = Raw(b"null")
+NotEmpty = Annotated[str, Meta(min_length=1)]
 ROLES = {"ai": "assistant", "AIMessageChunk": "assistant", "model": "assistant", "human": USER}
 
 
@@ -57,8 +61,7 @@ class Conversation:
         for place in places:
             if place not in self._read:
                 one = self._sent[place]
-                message = decoded(bytes(one)) if isinstance(one, Raw) else one
-                self._read[place] = _said(message) if isinstance(message, dict) else None
+                self._read[place] = said_in(bytes(one)) if isinstance(one, Raw) else said_of(one)
             said = self._read[place]
             if said is not None:
                 yield said
@@ -146,7 +149,77 @@ def note_tool_message(reading: Reading, output: Any) -> Any:
     return message["content"]
 
 
-def _said(sent: dict[str, Any]) -> Said:
+class _Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True, gc=False):
+    content: str
+
+
+class _Thought(msgspec.Struct, tag_field="type", tag="reasoning", forbid_unknown_fields=True, gc=False):
+    content: str
+
+
+class _Call(msgspec.Struct, tag_field="type", tag="tool_call", forbid_unknown_fields=True, gc=False):
+    id: NotEmpty
+    name: NotEmpty
+    arguments: Raw = NULL
+
+
+class _Result(msgspec.Struct, tag_field="type", tag="tool_call_response", forbid_unknown_fields=True, gc=False):
+    id: NotEmpty
+    response: Raw = NULL
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A message in the shape that the conventions for generative AI give it, as most come: it is decoded in C."""
+
+    role: NotEmpty
+    parts: list[_Text | _Thought | _Call | _Result]
+    finish_reason: str | None = None
+
+
+_typed: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
+
+
+def said_in(sent: bytes) -> Said | None:
+    """Return what the JSON of a message says; None where it is no message."""
+    try:
+        return said_by_parts(sent)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return said_of(decoded(sent))
+
+
+def said_by_parts(sent: bytes) -> Said:
+    """Return the same, four times as fast. Raises msgspec.DecodeError for a message that says anything else, and
+    RecursionError for a value that is nested too deeply.
+    """
+    message = _typed.decode(sent)
+    said = Said(ROLES.get(message.role, message.role))
+    for part in message.parts:
+        if isinstance(part, _Text):
+            said.texts += [_clean(part.content)] if part.content else []
+        elif isinstance(part, _Thought):
+            said.thoughts += [_clean(part.content)] if part.content else []
+        elif isinstance(part, _Result):
+            said.results.append(Result(_clean(part.id), _plain(_value(part.response))))
+        elif all(known.id != _clean(part.id) for known in said.calls):
+            said.calls.append(Call(_clean(part.id), _clean(part.name), parsed(_value(part.arguments))))
+    return said
+
+
+def _value(sent: Raw) -> Any:
+    text = bytes(sent)
+    found = decoded(text, MAX_NESTING - PART)
+    if found is text:
+        raise RecursionError
+    return found
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", REPLACEMENT)
+
+
+def said_of(sent: Any) -> Said | None:
+    if not isinstance(sent, dict):
+        return None
     message = sent if "parts" in sent else unwrapped(sent)
     role = str(message.get("role") or message.get("type") or sent.get("type") or "")
     said = Said(ROLES.get(role, role))

@@ -41,7 +41,8 @@ class Span(Cost):
     """One recorded unit of work; a step when `event_type` is set.
 
     The table is partitioned by `trace_day` and written by ingest/store.py alone (binary COPY). Its columns up to
-    `output_preview` are slim and inline; the rest is out of line where it is long, and never read to draw a list or a tree.
+    `output_preview` are slim and inline; the rest, out of line where it is long, is never read to draw
+    a list or a tree.
     """
 
     pk = models.CompositePrimaryKey("project", "trace_day", "trace_ref", "span_id")

@@ -89,7 +89,8 @@ class Reader(Generic[Row]):
         cost = row.estimated_usd if row.cost_usd is None else row.cost_usd
         toolset = self._in_force(row.agent)
         risk = self.risk(row, toolset.tools.get(row.tool_name or "") if toolset else None)
-        is_gated = risk == HIGH and self._is_live and row.event_type == "tool_call"
+        is_call = row.event_type == "tool_call"
+        is_gated = risk == HIGH and self._is_live and is_call
         return Step(
             span_id=row.span_id,
             parent_span_id=row.parent_span_id,
@@ -119,8 +120,8 @@ class Reader(Generic[Row]):
             text=row.text if "text" in self._needs else None,
             asked=self.asked(row) if "text" in self._needs else (),
             result=result_text(self.output(row)) if "result" in self._needs else None,
-            is_truncated="truncated" in self._needs and self.is_truncated(row),
-            undoes=self.undoes(row) if "undoes" in self._needs else None,
+            is_truncated=is_call and "truncated" in self._needs and self.is_truncated(row),
+            undoes=self.undoes(row) if is_call and "undoes" in self._needs else None,
         )
 
     def _in_force(self, agent: str | None) -> Toolset | None:

@@ -85,13 +85,16 @@ class Saved(msgspec.Struct, kw_only=True):
     settings: dict[str, Setting] = {}  # {detector: what is not as built in}
 
 
-# Columns of StoredStep: what is read for them, and the need with which it is.
+# Columns of StoredStep: what is read for them, and the need with which it is. Attributes may be long, and are fetched
+# anew for each expression: so only of the steps that it is asked of.
+_OF_MODEL = "CASE WHEN event_type = 'model_response' THEN attributes {} END"
+_OF_TOOL = "CASE WHEN event_type = 'tool_call' THEN attributes {} END"
 WITH_NEEDS = {
     "text": ("text", "text"),
-    "asked": ("text", f"CASE WHEN event_type = 'model_response' THEN attributes -> '{ASKED}' END"),
+    "asked": ("text", _OF_MODEL.format(f"-> '{ASKED}'")),
     "output_start": ("result", f"left(output, {RESULT_CHARS})"),
-    "says_truncated": ("truncated", "attributes ->> 'truncated'"),
-    "undoes": ("undoes", f"attributes ->> '{UNDOES}'"),
+    "says_truncated": ("truncated", _OF_TOOL.format("->> 'truncated'")),
+    "undoes": ("undoes", _OF_TOOL.format(f"->> '{UNDOES}'")),
 }
 # The project is left out: with it, the planner takes the primary key and reads the whole trace.
 _STEPS = """

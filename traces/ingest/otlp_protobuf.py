@@ -133,27 +133,26 @@ def _resource(group: Any) -> Attributes:
 def _span(span: Any, scope: Scope, was_repaired: bool) -> WireSpan:
     cleaner = Cleaner()
     attributes = attributes_of(span.attributes, cleaner, span.dropped_attributes_count)
-    events = span.events
-    links = span.links
+    events, links, status = span.events, span.links, span.status
     if events or span.dropped_events_count:
         cleaner.note_dropped("events", span.dropped_events_count + max(len(events) - MAX_PER_SPAN, 0))
     if links or span.dropped_links_count:
         cleaner.note_dropped("links", span.dropped_links_count + max(len(links) - MAX_PER_SPAN, 0))
-    return WireSpan(
-        trace=trace_id(span.trace_id),
-        span_id=span_id(span.span_id),
-        parent_span_id=parent_id(span.parent_span_id, cleaner),
-        name=cleaner.text(span.name),
-        kind=span.kind,
-        start_ns=span.start_time_unix_nano,
-        end_ns=span.end_time_unix_nano,
-        status=span.status.code,
-        message=cleaner.text(span.status.message),
-        events=[_event(event, cleaner) for event in events[:MAX_PER_SPAN]] if events else [],
-        links=[_link(link, cleaner) for link in links[:MAX_PER_SPAN]] if links else [],
-        attributes=attributes | cleaner.dropped if cleaner.dropped else attributes,
-        scope=scope,
-        repaired=cleaner.repaired or was_repaired,
+    return WireSpan(  # by place, which costs a quarter of what names do: in the order of its fields
+        trace_id(span.trace_id),
+        span_id(span.span_id),
+        parent_id(span.parent_span_id, cleaner),
+        cleaner.text(span.name),
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        status.code,
+        cleaner.text(status.message),
+        attributes | cleaner.dropped if cleaner.dropped else attributes,
+        [_event(event, cleaner) for event in events[:MAX_PER_SPAN]] if events else [],
+        scope,
+        [_link(link, cleaner) for link in links[:MAX_PER_SPAN]] if links else [],
+        span.kind,
+        cleaner.repaired or was_repaired,
     )
 
 

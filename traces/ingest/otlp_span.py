@@ -91,7 +91,7 @@ class Event(msgspec.Struct, frozen=True):
     attributes: Attributes
 
 
-class WireSpan(msgspec.Struct, kw_only=True):
+class WireSpan(msgspec.Struct):
     """One span, or one log record: an event in its span's time, whose name is the span's name here."""
 
     trace: UUID

@@ -45,26 +45,22 @@ class Conversation:
         self._read: dict[int, Said | None] = {}
 
     def __iter__(self) -> Iterator[Said]:
-        return self._taken_apart(range(len(self._sent)))
+        return (said for place in range(len(self._sent)) if (said := self._at(place)))
 
     def __reversed__(self) -> Iterator[Said]:
-        return self._taken_apart(reversed(range(len(self._sent))))
+        return (said for place in reversed(range(len(self._sent))) if (said := self._at(place)))
 
     def texts_of_people(self) -> Iterator[str]:
         """Yield what people said, the last first; of the rest of a conversation nothing is read."""
-        places = reversed(range(len(self._sent)))
-        for said in self._taken_apart(place for place in places if self._may_be_of_person(place)):
-            if said.role == USER:
+        for place in reversed(range(len(self._sent))):
+            if self._may_be_of_person(place) and (said := self._at(place)) and said.role == USER:
                 yield from reversed(said.texts)
 
-    def _taken_apart(self, places: Iterable[int]) -> Iterator[Said]:
-        for place in places:
-            if place not in self._read:
-                one = self._sent[place]
-                self._read[place] = said_in(bytes(one)) if isinstance(one, Raw) else said_of(one)
-            said = self._read[place]
-            if said is not None:
-                yield said
+    def _at(self, place: int) -> Said | None:
+        if place not in self._read:
+            one = self._sent[place]
+            self._read[place] = said_in(bytes(one)) if isinstance(one, Raw) else said_of(one)
+        return self._read[place]
 
     def _may_be_of_person(self, place: int) -> bool:
         one = self._sent[place]
@@ -200,7 +196,7 @@ def said_by_parts(sent: bytes) -> Said:
             said.thoughts += [_clean(part.content)] if part.content else []
         elif isinstance(part, _Result):
             said.results.append(Result(_clean(part.id), _plain(_value(part.response))))
-        elif all(known.id != _clean(part.id) for known in said.calls):
+        elif not said.calls or all(known.id != _clean(part.id) for known in said.calls):
             said.calls.append(Call(_clean(part.id), _clean(part.name), parsed(_value(part.arguments))))
     return said
 

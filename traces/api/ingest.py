@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from agentops.accounts.request import ProjectRequest
 from agentops.web.problems import problem, unavailable
-from traces.ingest.body import BodyRefusedError, read_request, turn
+from traces.ingest.body import BodyRefusedError, read_request, reading, turn
 from traces.ingest.native import BodyError, read_body
 from traces.ingest.newcomers import TooManyNewError
 from traces.ingest.record import NATIVE, Origin
@@ -37,7 +37,8 @@ def post_traces(request: ProjectRequest) -> HttpResponse:
 
 def _accept(request: ProjectRequest, *, ndjson: bool) -> HttpResponse:
     try:
-        batch = read_body(read_request(request), now=timezone.now(), ndjson=ndjson)
+        with reading(request):
+            batch = read_body(read_request(request), now=timezone.now(), ndjson=ndjson)
     except BodyRefusedError as error:
         return problem(error.status, detail=error.detail)
     except BodyError as error:

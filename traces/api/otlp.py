@@ -14,7 +14,7 @@ from agentops.accounts.policy import View
 from agentops.accounts.request import ProjectRequest
 from traces.api.otlp_answer import is_json, is_protobuf, refuse, success
 from traces.api.otlp_warning import warning
-from traces.ingest.body import BodyRefusedError, read_request, turn
+from traces.ingest.body import BodyRefusedError, read_request, reading, turn
 from traces.ingest.newcomers import TooManyNewError
 from traces.ingest.otlp import read
 from traces.ingest.otlp_span import LOGS, METRICS, TRACES, UnreadableError
@@ -69,7 +69,8 @@ def post_metrics(request: ProjectRequest) -> HttpResponse:
 
 
 def _store(request: ProjectRequest, signal: str, source: str) -> HttpResponse:
-    batch = read(signal, read_request(request), is_json=is_json(request), now=timezone.now())
+    with reading(request):
+        batch = read(signal, read_request(request), is_json=is_json(request), now=timezone.now())
     if batch.received:  # an empty request is a success, and nothing to enter in the ledger
         key_name = request.api_key.name if request.api_key else ""
         store(request.project, batch, Origin(source=source, key_name=key_name, agent=key_name))

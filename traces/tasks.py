@@ -2,7 +2,7 @@
 
 from agentops.jobs.registry import every
 from traces.closing import close_quiet_traces
-from traces.partitions import ensure_partitions
+from traces.partitions import analyze_new, ensure_partitions
 from traces.retention import remove_old
 
 HOUR_S = 3600
@@ -16,6 +16,11 @@ def close_quiet() -> None:
 @every(seconds=HOUR_S)
 def make_partitions() -> None:
     ensure_partitions()
+
+
+@every(seconds=5)
+def analyze_partitions() -> None:
+    analyze_new()
 
 
 @every(seconds=HOUR_S)

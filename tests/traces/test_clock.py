@@ -13,7 +13,7 @@ from tests.traces.builders import send, step
 from traces import partitions
 from traces.closing import close_quiet_traces
 from traces.models import DetectJob, IngestBatch, Session, Span, Trace
-from traces.partitions import drop_partitions, ensure_partitions, partition_name
+from traces.partitions import analyze_new, drop_partitions, ensure_partitions, partition_name
 from traces.retention import remove_old
 from traces.threads.models import Part
 
@@ -75,6 +75,18 @@ def test_autovacuum_leaves_partitions_alone_that_only_grow_and_their_bodies() ->
         )
         tables, are_alone = cursor.fetchone()
     assert (tables > 16, are_alone) == (True, True)
+
+
+def test_a_new_day_has_statistics_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "ENOUGH", 8192)
+    day = datetime(2031, 5, 1, tzinfo=UTC).date()
+    ensure_partitions(day)
+    assert partition_name(day) not in analyze_new()
+    send(make_project(), *(step(number) for number in range(1, 100)))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE traces_span SET trace_day = %s", [day])
+    assert partition_name(day) in analyze_new()
+    assert partition_name(day) not in analyze_new()
 
 
 def test_a_day_that_has_spans_in_the_default_partition_stays_there() -> None:

@@ -1,6 +1,7 @@
 """Calls that several batches tell of, as detection sees them: each call once, whatever came first."""
 
 import json
+from uuid import UUID
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.traces.otlp import Exporter, child, span
 from traces.detectors.base import Step
 from traces.detectors.fold import detect_trace
 from traces.detectors.tool_loop import ToolLoop
+from traces.ingest.joins_sql import Wanted, find
 from traces.models import Span
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +65,17 @@ def test_short_ids_name_a_call_in_their_own_trace_only(exporter: Exporter) -> No
     calls = Span.objects.of(exporter.project).filter(tool_name="pay")
     assert sorted(one.span_id[:5] for one in calls) == ["00000", "call-"]
     assert len({one.trace_ref_id for one in calls}) == 2
+
+
+def test_what_names_no_one_call_is_looked_for_in_its_own_trace(exporter: Exporter) -> None:
+    """Else each batch would read all that a project has stored in three days, where its ids are counters."""
+    asks = ASKS | {"gen_ai.output.messages": ASKS["gen_ai.output.messages"].replace(CALL_ID, "call_0")}
+    for trace in "abc":
+        exporter.send(span(1, asks, traceId=trace * 32))
+    days = {one.trace_day for one in Span.objects.of(exporter.project)}
+    own = UUID("b" * 32)
+    found = find(exporter.project.pk, Wanted(of_traces={(own, "said:call_0")}), days)
+    assert [(one.trace, one.call_id) for one in found] == [(own, "said:call_0")]
 
 
 def test_told_calls_are_no_items_of_the_request(exporter: Exporter) -> None:

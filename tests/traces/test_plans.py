@@ -29,7 +29,16 @@ NAMELESS = {key: one for key, one in TOOL.items() if key != "gen_ai.tool.call.id
 STATEMENTS = {
     f"{room.__name__}.{name}": " ".join(getattr(room, name).split())
     for room, names in {
-        joins_sql: ("_FIND", "_FIND_NAMED", "_FIND_SPANS", "_REMOVE", "_SILENCE", "_READ_AGAIN", "_REDRAW"),
+        joins_sql: (
+            "_FIND",
+            "_FIND_OF_TRACES",
+            "_FIND_NAMED",
+            "_FIND_SPANS",
+            "_REMOVE",
+            "_SILENCE",
+            "_READ_AGAIN",
+            "_REDRAW",
+        ),
         merge: ("_FIND", "_UPDATE", "_INSERT"),
         threads_sql: ("_CALLS", "_MOVE"),
         trace_rows: ("_SPEAKING",),

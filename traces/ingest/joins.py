@@ -137,7 +137,7 @@ def join_stored(project_id: UUID, spans: list[SpanRecord], days: Collection[date
 
     `days` are those of the batch's traces.
 
-    One statement where the batch holds calls, one more for each of two ways to look, some for each kind of change.
+    One statement where the batch holds calls, one more for each of three ways to look, some for each kind of change.
     """
     wanted = _wanted(spans)
     stored = find(project_id, wanted, days)
@@ -157,20 +157,29 @@ def _wanted(spans: list[SpanRecord]) -> Wanted:
     for span in spans:
         key = bare(span.call_id)
         if span.is_told:
-            wanted.calls |= {f"{SAID}{key}", key, f"{ECHO}{key}", f"{NAMED}{span.tool_name}"}
+            _want(wanted, span, f"{SAID}{key}", key, f"{ECHO}{key}", f"{NAMED}{span.tool_name}")
         elif is_words(span) or is_echo(span):
             _want_own(wanted, span, key)
         elif span.event_type in {MODEL, GATE}:
-            wanted.calls |= {f"{ECHO}{name}" for name in (key, f"{SPAN}{span.span_id}") if name}
+            _want(wanted, span, *(f"{ECHO}{name}" for name in (key, f"{SPAN}{span.span_id}") if name))
         elif key.startswith(NAMED):
             wanted.named.append(span)
         elif span.event_type == TOOL and key:
-            wanted.calls |= {f"{SAID}{key}", f"{ECHO}{key}"}
+            _want(wanted, span, f"{SAID}{key}", f"{ECHO}{key}")
     return wanted
+
+
+def _want(wanted: Wanted, span: SpanRecord, *keys: str) -> None:
+    """Want keys wherever they are, or, where they name no one call, in the span's trace: there may be any number."""
+    for key in keys:
+        if is_unique(key) or bare(key).startswith(SPAN):
+            wanted.calls.add(key)
+        else:
+            wanted.of_traces.add((span.trace, key))
 
 
 def _want_own(wanted: Wanted, echo: SpanRecord, key: str) -> None:
     if key and not key.startswith(SPAN):
-        wanted.calls |= {key, f"{ECHO}{key}", *([f"{SAID}{key}"] if echo.event_type == TOOL else [])}
+        _want(wanted, echo, key, f"{ECHO}{key}", *([f"{SAID}{key}"] if echo.event_type == TOOL else []))
     if is_echo(echo) and around(echo):
         wanted.spans.append((echo.trace, echo.parent_span_id or ""))

@@ -67,6 +67,7 @@ class Wanted(msgspec.Struct):
     """What the stored spans are found by that may tell of the calls of a batch."""
 
     calls: set[str] = set()  # as in Span.call_id
+    of_traces: set[tuple[UUID, str]] = set()  # traces and such calls, of which others may have the same
     spans: list[tuple[UUID, str]] = []  # traces and ids of spans that log records name
     named: list[SpanRecord] = []  # tools' spans that name no call
 
@@ -85,6 +86,13 @@ SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
 FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id
 WHERE {BY_CALL}
 """  # noqa: S608 - built from the fields of Stored and constants alone
+_FIND_OF_TRACES = f"""
+SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
+FROM traces_trace t JOIN traces_span s
+    ON s.project_id = t.project_id AND s.trace_day = t.trace_day AND s.trace_ref_id = t.id
+WHERE t.project_id = %(project)s AND t.trace_id = ANY(%(traces)s) AND s.call_id = ANY(%(calls)s)
+    AND s.trace_day = ANY(%(days)s)
+"""  # noqa: S608 - built from the fields of Stored alone
 # A tool's span without an id of its call stands for the calls of its tool in its trace that were told of before it.
 _FIND_NAMED = f"""
 SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
@@ -192,6 +200,9 @@ def find(project_id: UUID, wanted: Wanted, days: Collection[date]) -> list[Store
     ways: list[tuple[str, dict[str, Any]]] = []
     if wanted.calls:
         ways.append((_FIND, by_call(wanted.calls)))
+    if wanted.of_traces:
+        among, calls = (list(set(each)) for each in zip(*wanted.of_traces, strict=True))
+        ways.append((_FIND_OF_TRACES, {"traces": among, "calls": calls, "days": list(days)}))
     if wanted.spans:
         traces, ids = zip(*sorted(set(wanted.spans)), strict=True)
         ways.append((_FIND_SPANS, {"traces": list(traces), "ids": list(ids), "days": list(days)}))

@@ -1,6 +1,7 @@
 """What all API views of a project's rows share: whose rows, which parameters, which page of a list."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -24,6 +25,11 @@ class ListQuery(serializers.Serializer[Any]):
     after = serializers.CharField(default="")
 
 
+@cache
+def _parameters(kind: type[serializers.Serializer[Any]]) -> frozenset[str]:
+    return frozenset({*kind().fields, *ListQuery().fields})
+
+
 class ProjectView(APIView):
     """A view that reads within the project of the key, or of the signed-in person."""
 
@@ -41,7 +47,7 @@ class ProjectView(APIView):
     def query(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """Return the checked query parameters. Raises ValidationError, also for a parameter that is not known."""
         given = self.request.query_params
-        known = {*kind().fields, *ListQuery().fields}
+        known = _parameters(kind)
         if unknown := sorted(set(given) - known):
             names = ", ".join(sorted(known))
             raise serializers.ValidationError(

@@ -10,6 +10,7 @@ from django.test import Client
 from tests.builders import bearer, make_key, make_project
 from tests.traces.api import Api
 from tests.traces.builders import step
+from traces.api.serializers import TraceOut
 from traces.models import Trace
 
 pytestmark = pytest.mark.django_db
@@ -137,6 +138,15 @@ def test_the_value_of_a_filter_is_compared_as_it_is(api: Api, value: str) -> Non
     for name in ("agent", "session", "tool"):
         found = api.get("traces", **{name: value}).json()["results"]
         assert [trace["external_trace_id"] for trace in found] == ["that"], name
+
+
+def test_a_trace_has_the_fields_that_the_document_says(api: Api) -> None:
+    api.post(step(1))
+    (listed,) = api.get("traces").json()["results"]
+    one = api.get(f"traces/{listed['trace_id']}").json()
+    assert listed == one
+    assert list(listed) == list(TraceOut().fields)
+    assert (listed["started_at"][-1], listed["ended_at"][-1], listed["stopped_at"]) == ("Z", "Z", None)
 
 
 def test_steps_come_in_step_order_page_by_page(api: Api) -> None:

@@ -19,7 +19,17 @@ from traces import queries, wire
 from traces.alerts import queries as alert_queries
 from traces.api.ingest import post_traces
 from traces.api.rationed import AllTakenError, Rationed
-from traces.api.serializers import BatchOut, ReceiptOut, SessionOut, StepOut, StepsIn, TraceFound, TraceOut, TraceQuery
+from traces.api.serializers import (
+    BatchOut,
+    MatchOut,
+    ReceiptOut,
+    SessionOut,
+    StepOut,
+    StepsIn,
+    TraceFound,
+    TraceOut,
+    TraceQuery,
+)
 from traces.export import export
 from traces.models import IngestBatch, Session, Trace
 from traces.search.find import find, lag_s
@@ -48,7 +58,10 @@ class TraceList(ProjectView):
             page = self.page(rows)
             return Response({"results": _traces(page.results), "next": page.next})
         page, matches = self.page(rows, find, project=self.project, terms=read_query(filters.words))
-        results = _traces(page.results, TraceFound, matches=matches)
+        results = _traces(page.results)
+        for trace, result in zip(page.results, results, strict=True):
+            match = matches.get(trace.pk)
+            result["match"] = dict(MatchOut(match).data) if match else None
         return Response({"results": results, "next": page.next, "search_lag_s": lag_s(self.project)})
 
 
@@ -60,10 +73,13 @@ class TraceDetail(ProjectView):
         return Response(trace)
 
 
-def _traces(rows: list[Trace], kind: type[TraceOut] = TraceOut, **context: Any) -> list[dict[str, Any]]:
+def _traces(rows: list[Trace]) -> list[dict[str, Any]]:
     """Return traces as the API shows them, with what was found in them. One query."""
-    context |= {**CONTEXT, "found": alert_queries.found_on(rows)}
-    return list(kind(rows, many=True, context=context).data)
+    found = alert_queries.found_on(rows)
+    return [
+        wire.trace_as_shown(trace, patterns=alert_queries.patterns(found.get(trace.pk, ())), **CONTEXT)
+        for trace in rows
+    ]
 
 
 class StepList(ProjectView):

@@ -157,29 +157,31 @@ def _wanted(spans: list[SpanRecord]) -> Wanted:
     for span in spans:
         key = bare(span.call_id)
         if span.is_told:
-            _want(wanted, span, f"{SAID}{key}", key, f"{ECHO}{key}", f"{NAMED}{span.tool_name}")
+            _want(wanted, span, key, SAID, "", ECHO)
+            wanted.of_traces.add((span.trace, f"{NAMED}{span.tool_name}"))
         elif is_words(span) or is_echo(span):
             _want_own(wanted, span, key)
         elif span.event_type in {MODEL, GATE}:
-            _want(wanted, span, *(f"{ECHO}{name}" for name in (key, f"{SPAN}{span.span_id}") if name))
+            for name in filter(None, (key, f"{SPAN}{span.span_id}")):
+                _want(wanted, span, name, ECHO)
         elif key.startswith(NAMED):
             wanted.named.append(span)
         elif span.event_type == TOOL and key:
-            _want(wanted, span, f"{SAID}{key}", f"{ECHO}{key}")
+            _want(wanted, span, key, SAID, ECHO)
     return wanted
 
 
-def _want(wanted: Wanted, span: SpanRecord, *keys: str) -> None:
-    """Want keys wherever they are, or, where they name no one call, in the span's trace: there may be any number."""
-    for key in keys:
-        if is_unique(key) or bare(key).startswith(SPAN):
-            wanted.calls.add(key)
-        else:
-            wanted.of_traces.add((span.trace, key))
+def _want(wanted: Wanted, span: SpanRecord, key: str, *prefixes: str) -> None:
+    """Want a key wherever it is, or, where it names no one call, in the span's trace: there may be any number."""
+    keys = [f"{prefix}{key}" for prefix in prefixes]
+    if is_unique(key) or key.startswith(SPAN):
+        wanted.calls.update(keys)
+    else:
+        wanted.of_traces.update((span.trace, one) for one in keys)
 
 
 def _want_own(wanted: Wanted, echo: SpanRecord, key: str) -> None:
     if key and not key.startswith(SPAN):
-        _want(wanted, echo, key, f"{ECHO}{key}", *([f"{SAID}{key}"] if echo.event_type == TOOL else []))
+        _want(wanted, echo, key, "", ECHO, *([SAID] if echo.event_type == TOOL else []))
     if is_echo(echo) and around(echo):
         wanted.spans.append((echo.trace, echo.parent_span_id or ""))

@@ -86,6 +86,7 @@ SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
 FROM traces_span s JOIN traces_trace t ON t.id = s.trace_ref_id
 WHERE {BY_CALL}
 """  # noqa: S608 - built from the fields of Stored and constants alone
+# What names a call within its trace alone: all stored spans of a tool without ids of calls have the same, for one.
 _FIND_OF_TRACES = f"""
 SELECT s.call_id, t.trace_id, s.trace_ref_id, {_FIELDS}
 FROM traces_trace t JOIN traces_span s

@@ -21,10 +21,11 @@ SLIM = "toast_tuple_target = 1024"
 # reads by those marks. What updates and deletes leave behind, and old transaction ids, are vacuumed as ever.
 LEFT_ALONE = "autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1"
 
-ENOUGH = 512 * 1024  # bytes of rows that tell what those to come are like
+ENOUGH = 500  # committed rows tell what those to come are like
 _WITHOUT_STATISTICS = """
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'traces_span'::regclass AND c.reltuples < 0 AND pg_relation_size(c.oid) > %s
+WHERE i.inhparent = 'traces_span'::regclass AND c.reltuples <= 0 AND pg_stat_get_mod_since_analyze(c.oid) > %s
+ORDER BY c.relname DESC LIMIT 1
 """
 
 
@@ -59,18 +60,19 @@ def drop_partitions(before: date) -> list[str]:
     return old
 
 
-def analyze_new() -> list[str]:
-    """Take statistics of partitions that hold spans and have none; return their names. One query when there is none.
+def analyze_new() -> str | None:
+    """Take statistics of a partition that holds spans and has none, the newest; return its name. Cheap where none is.
 
     Autovacuum does it within a minute. Until then, as after each midnight, Postgres takes a day for a handful of spans,
     and reads all of them for what an index answers.
     """
     with connection.cursor() as cursor:
         cursor.execute(_WITHOUT_STATISTICS, [ENOUGH])
-        names = [name for (name,) in cursor.fetchall()]
-        for name in names:
-            cursor.execute(sql.SQL("ANALYZE (SKIP_LOCKED) {}").format(sql.Identifier(name)))
-    return names
+        found = cursor.fetchone()
+        if found is None:
+            return None
+        cursor.execute(sql.SQL("ANALYZE (SKIP_LOCKED) {}").format(sql.Identifier(found[0])))
+        return str(found[0])
 
 
 def _existing() -> set[str]:

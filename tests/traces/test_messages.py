@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +72,13 @@ def test_most_messages_are_decoded_as_what_they_are() -> None:
     assert (said.role, said.texts, said.thoughts) == ("assistant", ["I look it up."], ["They want\ufffd one."])
     assert [(call.id, call.name, call.arguments) for call in said.calls] == [("call-1", "look_up", {"order": 7})]
     assert [(result.id, result.value) for result in said.results] == [("call-0", "[1]")]
+
+
+@pytest.mark.parametrize("arguments", ["1e999", "[" * 250 + "]" * 250])
+def test_what_cannot_be_read_is_no_message_in_either_way(arguments: str) -> None:
+    call = '{"type": "tool_call", "id": "1", "name": "a", "arguments": %s}'
+    sent = f'[{{"role": "assistant", "parts": [{call % "{}"}, {call % arguments}]}}]'
+    assert list(Conversation(sent)) == []
 
 
 def test_a_value_may_be_nested_as_deeply_in_both_ways() -> None:

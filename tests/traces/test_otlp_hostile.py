@@ -215,6 +215,17 @@ def test_what_is_broken_in_a_record_is_repaired_and_its_neighbours_are_not_touch
     assert (exporter.spans()[-1].attributes["a"], exporter.spans()[-1].repaired) == ("\ufffd\ufffd!!", True)
 
 
+@pytest.mark.parametrize("value", [{"intValue": "abc"}, {"intValue": "9" * 20}, {"doubleValue": "abc"}])
+def test_a_resource_that_cannot_be_read_costs_its_own_spans_alone(exporter: Exporter, value: dict[str, str]) -> None:
+    bad, good = request(span(1), span(2)), request(span(3))
+    bad["resourceSpans"][0]["resource"] = {"attributes": [{"key": "a", "value": value}]}
+    sent = {"resourceSpans": [*bad["resourceSpans"], *good["resourceSpans"]]}
+    answer = exporter.post(json.dumps(sent).encode(), JSON)
+    assert (answer.status_code, answer.json()["partialSuccess"]["rejectedSpans"]) == (200, "2")
+    assert "/resource/attributes" in answer.json()["partialSuccess"]["errorMessage"]
+    assert [one.span_id for one in exporter.spans()] == [f"{3:016x}"]
+
+
 @pytest.mark.parametrize("path", ["/v1/logs", "/v1/metrics"])
 @pytest.mark.parametrize("depth", [33, 95, 10_000])
 def test_a_record_or_a_metric_that_is_nested_too_deeply_harms_nobody(exporter: Exporter, path: str, depth: int) -> None:

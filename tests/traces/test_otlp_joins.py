@@ -1,8 +1,10 @@
 """Calls that several batches tell of, as detection sees them: each call once, whatever came first."""
 
 import json
+from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from tests.builders import make_project
@@ -10,7 +12,9 @@ from tests.traces.otlp import Exporter, child, span
 from traces.detectors.base import Step
 from traces.detectors.fold import detect_trace
 from traces.detectors.tool_loop import ToolLoop
-from traces.ingest.joins_sql import Wanted, find
+from traces.ingest.joins import wanted_by
+from traces.ingest.joins_sql import find
+from traces.ingest.record import SpanRecord
 from traces.models import Span
 
 pytestmark = pytest.mark.django_db
@@ -74,8 +78,14 @@ def test_what_names_no_one_call_is_looked_for_in_its_own_trace(exporter: Exporte
         exporter.send(span(1, asks, traceId=trace * 32))
     days = {one.trace_day for one in Span.objects.of(exporter.project)}
     own = UUID("b" * 32)
-    found = find(exporter.project.pk, Wanted(of_traces={(own, "said:call_0")}), days)
-    assert [(one.trace, one.call_id) for one in found] == [(own, "said:call_0")]
+    tool = SpanRecord(own, "1", datetime.now(UTC), event_type="tool_call", tool_name="pay", call_id="call_0")
+    told = msgspec.structs.replace(tool, call_id="said:call_1", is_told=True)
+    wanted = wanted_by([tool, told, msgspec.structs.replace(tool, call_id=CALL_ID)])
+    assert {key for _, key in wanted.of_traces} == {
+        *("said:call_0", "echo:call_0", "said:call_1", "call_1", "echo:call_1", "tool:pay")
+    }
+    assert wanted.calls == {f"said:{CALL_ID}", f"echo:{CALL_ID}"}
+    assert [(one.trace, one.call_id) for one in find(exporter.project.pk, wanted, days)] == [(own, "said:call_0")]
 
 
 def test_told_calls_are_no_items_of_the_request(exporter: Exporter) -> None:

@@ -102,7 +102,9 @@ class TraceQuery(serializers.Serializer[TraceFilters]):
 
 
 class TraceOut(serializers.ModelSerializer[Trace]):
-    """The documentation of a trace; wire.trace_as_shown makes it, at a tenth of the cost."""
+    """A trace, with the failure patterns that were found in it."""
+
+    # For the document alone: wire.trace_as_shown makes what is sent, at a tenth of the cost.
 
     trace_id = serializers.CharField(source="id_hex", help_text="32 lower-case hex digits")
     session_id = serializers.CharField(source="session.session_id", allow_null=True, default=None)
@@ -110,8 +112,10 @@ class TraceOut(serializers.ModelSerializer[Trace]):
     cost_usd = serializers.FloatField(allow_null=True, help_text="with what is estimated of it; null: not known")
     estimated_usd = serializers.FloatField(help_text="the part of `cost_usd` that no sender gave")
     unpriced = serializers.IntegerField(help_text="model calls of unknown cost, which `cost_usd` leaves out")
-    patterns = serializers.ListField(child=serializers.CharField(), help_text="the failure patterns found in it")
-    url = serializers.CharField()
+    patterns = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="the failure patterns found in it"
+    )
+    url = serializers.CharField(read_only=True)
 
     class Meta:
         model = Trace
@@ -138,7 +142,9 @@ class MatchOut(serializers.Serializer[Match]):
 class TraceFound(TraceOut):
     """A trace of a list; with `q`, where it has the words."""
 
-    match = MatchOut(allow_null=True, help_text="only with `q`; null where only the trace's names have them")
+    match = MatchOut(
+        read_only=True, allow_null=True, help_text="only with `q`; null where only the trace's names have them"
+    )
 
     class Meta(TraceOut.Meta):
         fields = [*TraceOut.Meta.fields, "match"]

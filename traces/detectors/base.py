@@ -90,10 +90,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str | None = None  # only with needs = {"text"}
     asked: tuple[str, ...] = ()  # only with needs = {"text"}: what people said in the request that a model answers
     result: str | None = None  # only with needs = {"result"}: its first RESULT_CHARS characters, JSON if no string
-    is_truncated: bool = False  # only with needs = {"truncated"}: a call of which the sender says that bodies were cut
-    undoes: str | None = (
-        None  # only with needs = {"undoes"}: the span whose effect a call takes back, as a runtime says
-    )
+    is_truncated: bool = False  # only with needs = {"truncated"}: bodies of a call were cut, as its sender says
+    undoes: str | None = None  # only with needs = {"undoes"}: the span whose effect a call takes back, as it says
 
     @property
     def ref(self) -> StepRef:

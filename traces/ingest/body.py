@@ -20,16 +20,16 @@ _reading = threading.Lock()
 
 
 def turn(request: HttpRequest) -> AbstractContextManager[Any]:
-    """Wait, while the block runs, for one of the turns that large bodies take."""
-    return nullcontext() if is_small(request) else _turns
+    """Wait for one of the turns that large bodies take, and keep it while the block runs."""
+    return nullcontext() if _is_small(request) else _turns
 
 
 def reading(request: HttpRequest) -> AbstractContextManager[Any]:
-    """Wait, while the block runs, until no other large body is read."""
-    return nullcontext() if is_small(request) else _reading
+    """Wait until no other large body is read, and let none be while the block runs."""
+    return nullcontext() if _is_small(request) else _reading
 
 
-def is_small(request: HttpRequest) -> bool:
+def _is_small(request: HttpRequest) -> bool:
     return int(request.META.get("CONTENT_LENGTH") or 0) <= SMALL
 
 

@@ -139,7 +139,7 @@ def join_stored(project_id: UUID, spans: list[SpanRecord], days: Collection[date
 
     One statement where the batch holds calls, one more for each of three ways to look, some for each kind of change.
     """
-    wanted = _wanted(spans)
+    wanted = wanted_by(spans)
     stored = find(project_id, wanted, days)
     if not stored:
         return Joined(spans)
@@ -151,7 +151,7 @@ def join_stored(project_id: UUID, spans: list[SpanRecord], days: Collection[date
     return Joined(left, changed=bool(joins.gone or joins.silent))
 
 
-def _wanted(spans: list[SpanRecord]) -> Wanted:
+def wanted_by(spans: list[SpanRecord]) -> Wanted:
     """Return what the stored spans are found by that may tell of the same calls."""
     wanted = Wanted()
     for span in spans:
@@ -172,7 +172,10 @@ def _wanted(spans: list[SpanRecord]) -> Wanted:
 
 
 def _want(wanted: Wanted, span: SpanRecord, key: str, *prefixes: str) -> None:
-    """Want a key wherever it is, or, where it names no one call, in the span's trace: there may be any number."""
+    """Want a key wherever it is, or, where others may have the same, in the span's trace: there may be any number.
+
+    Ids of spans are random enough to be looked up by themselves, which costs less.
+    """
     keys = [f"{prefix}{key}" for prefix in prefixes]
     if is_unique(key) or key.startswith(SPAN):
         wanted.calls.update(keys)

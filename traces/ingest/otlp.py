@@ -27,12 +27,15 @@ MAX_SPANS = 20_000  # of one request, or log records; as many as steps at the na
 TOGETHER = 64
 
 
-class Read(NamedTuple):
+class SpanReading(NamedTuple):
     """A span, and what its dialect reads in it."""
 
     span: WireSpan
     dialect: Dialect
     reading: Reading
+
+
+ReadOne = Callable[[Batch, WireSpan], SpanReading | None]
 
 
 def read(signal: str, body: bytes, *, is_json: bool, now: datetime) -> Batch:
@@ -62,20 +65,19 @@ def add_request(batch: Batch, signal: str, body: bytes, *, is_json: bool, now: d
 def _add_all(
     batch: Batch,
     found: Iterator[WireSpan | BadSpanError],
-    read: Callable[[Batch, WireSpan], Read | None],
+    read_one: ReadOne,
     now: datetime,
 ) -> None:
     at_most = batch.received + MAX_SPANS
     while some := list(islice(found, TOGETHER)):
-        if batch.received + len(some) > at_most:
-            raise TooLargeError(f"The request holds more than {MAX_SPANS:,} spans; send it in smaller batches.")
-        for one in _read_some(batch, some, read):
+        fitting = some[: at_most - batch.received]
+        for one in _read_some(batch, fitting, read_one):
             _add(batch, one, now)
+        if len(some) > len(fitting):
+            raise TooLargeError(f"The request holds more than {MAX_SPANS:,} spans; send it in smaller batches.")
 
 
-def _read_some(
-    batch: Batch, some: list[WireSpan | BadSpanError], read: Callable[[Batch, WireSpan], Read | None]
-) -> list[Read]:
+def _read_some(batch: Batch, some: list[WireSpan | BadSpanError], read_one: ReadOne) -> list[SpanReading]:
     """Return what some spans say; those that cannot be kept are rejected, those that say nothing are left out."""
     readings = []
     for span in some:
@@ -83,7 +85,7 @@ def _read_some(
         try:
             if isinstance(span, BadSpanError):
                 raise span
-            reading = read(batch, span)
+            reading = read_one(batch, span)
         except BadSpanError as error:
             batch.rejected.append(Rejection(batch.received - 1, [Problem(error.pointer, error.detail)]))
             continue
@@ -99,15 +101,15 @@ def finish(batch: Batch) -> None:
     batch.traces = {trace: about for trace, about in batch.traces.items() if trace in kept}
 
 
-def read_span(_: Batch, span: WireSpan) -> Read:
+def read_span(_: Batch, span: WireSpan) -> SpanReading:
     dialect = dialect_of(span.scope, span.attributes)
     reading = _read(dialect, dialect.read, span)
     if span.events and is_interrupted(span):
         _note_wait(reading, span)
-    return Read(span, dialect, reading)
+    return SpanReading(span, dialect, reading)
 
 
-def read_record(batch: Batch, span: WireSpan) -> Read | None:
+def read_record(batch: Batch, span: WireSpan) -> SpanReading | None:
     """Read a log record: as a step, or as a remark on the span it was made in. Without a trace it is ignored.
 
     Raises BadSpanError for a step that names no trace, and nothing else that could stand for one.
@@ -125,7 +127,7 @@ def read_record(batch: Batch, span: WireSpan) -> Read | None:
     if reading.took_ms:
         span.start_ns = max(span.start_ns - int(reading.took_ms * 1_000_000), 0)
     batch.trace(span.trace, external_id)
-    return Read(span, dialect, reading)
+    return SpanReading(span, dialect, reading)
 
 
 def _read(dialect: Dialect, read: Callable[[WireSpan], Reading], span: WireSpan) -> Reading:
@@ -137,8 +139,8 @@ def _read(dialect: Dialect, read: Callable[[WireSpan], Reading], span: WireSpan)
         return Reading()
 
 
-def _add(batch: Batch, read: Read, now: datetime) -> None:
-    span, dialect, reading = read
+def _add(batch: Batch, one: SpanReading, now: datetime) -> None:
+    span, dialect, reading = one
     made = record(span, reading, dialect, now=now)
     about = batch.trace(span.trace, None)
     _note_trace(about, span, reading, made)

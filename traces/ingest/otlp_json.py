@@ -2,7 +2,6 @@
 
 import re
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -78,7 +77,7 @@ def read_spans(body: bytes) -> Iterator[WireSpan | BadSpanError]:
     for group in _groups(body, TRACES):
         resource = _resource(group)
         for part in group.scope_spans or []:
-            yield from _read(part.spans, _spans, _span, _scope(part, resource))
+            yield from _read(part.spans, _spans, _span, part, resource)
 
 
 def read_records(body: bytes) -> Iterator[WireSpan | BadSpanError]:
@@ -86,7 +85,7 @@ def read_records(body: bytes) -> Iterator[WireSpan | BadSpanError]:
     for group in _groups(body, LOGS):
         resource = _resource(group)
         for part in group.scope_logs or []:
-            yield from _read(part.log_records, _records, _record, _scope(part, resource))
+            yield from _read(part.log_records, _records, _record, part, resource)
 
 
 def count_points(body: bytes) -> int:
@@ -121,8 +120,16 @@ def _groups(body: bytes, signal: str) -> list[GroupIn]:
 
 
 def _read(
-    sent: list[msgspec.Raw] | None, decoder: msgspec.json.Decoder[Any], make: Make, scope: Scope
+    sent: list[msgspec.Raw] | None,
+    decoder: msgspec.json.Decoder[Any],
+    make: Make,
+    part: ScopePartIn,
+    resource: Attributes | BadSpanError,
 ) -> Iterator[WireSpan | BadSpanError]:
+    if isinstance(resource, BadSpanError):
+        yield from [resource] * len(sent or [])
+        return
+    scope = _scope(part, resource)
     for raw in sent or []:
         try:
             yield make(decode_repaired(bytes(raw), decoder)[0], scope)
@@ -162,8 +169,12 @@ def _camel_name(name: bytes) -> bytes:
     return first + b"".join(word.capitalize() for word in rest)
 
 
-def _resource(group: GroupIn) -> Attributes:
-    return Cleaner().attributes(pairs(group.resource.attributes)) if group.resource else {}
+def _resource(group: GroupIn) -> Attributes | BadSpanError:
+    """Return what is said of all items of a group, or why none of them can be kept."""
+    try:
+        return Cleaner().attributes(pairs(group.resource.attributes)) if group.resource else {}
+    except BadSpanError as error:
+        return BadSpanError(f"/resource{error.pointer}", error.detail)
 
 
 def _scope(part: ScopePartIn, resource: Attributes) -> Scope:
@@ -231,7 +242,7 @@ def binary(text: str | None, length: int) -> bytes:
         return b""
     try:
         return bytes.fromhex(text) if len(text) == 2 * length else b64decode(text, validate=True)
-    except (ValueError, Base64Error):
+    except ValueError:
         return b""
 
 
@@ -279,17 +290,27 @@ def _scalar(value: AnyValueIn) -> Any:
     if value.int_value is not None:
         return _integer(value.int_value)
     if value.double_value is not None:
-        return float(value.double_value)  # "NaN", "Infinity", "-Infinity" and "1.5" alike
+        return _float(value.double_value)
     if value.bytes_value is not None:
         try:
             return b64decode(value.bytes_value, validate=True)
-        except Base64Error:
+        except ValueError:
             return REPLACEMENT
     return value.bool_value if value.string_value is None else value.string_value
 
 
+def _float(value: float | str) -> float:
+    try:
+        return float(value)  # "NaN", "Infinity", "-Infinity" and "1.5" alike
+    except ValueError:
+        raise BadSpanError("/attributes", "a doubleValue must be a number") from None
+
+
 def _integer(value: int | str) -> int:
-    number = int(value) if isinstance(value, int) or len(value) <= 20 else None
+    try:
+        number = int(value) if isinstance(value, int) or len(value) <= 20 else None
+    except ValueError:
+        number = None
     if number is None or not -(2**63) <= number < 2**63:
-        raise BadSpanError("/attributes", "a whole number must fit 64 bits")
+        raise BadSpanError("/attributes", "an intValue must be a whole number of 64 bits")
     return number

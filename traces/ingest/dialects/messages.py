@@ -184,11 +184,13 @@ def said_in(sent: bytes) -> Said | None:
 
 
 def said_by_parts(sent: bytes) -> Said:
-    """Return the same, four times as fast. Raises msgspec.DecodeError for a message that says anything else, and
-    RecursionError for a value that is nested too deeply.
+    """Return what `said_of` makes of the same JSON, four times as fast.
+
+    Raises msgspec.DecodeError for a message in any other shape, RecursionError for a value that is nested too deeply.
     """
     message = _typed.decode(sent)
-    said = Said(ROLES.get(message.role, message.role))
+    role = _clean(message.role)
+    said = Said(ROLES.get(role, role))
     for part in message.parts:
         if isinstance(part, _Text):
             said.texts += [_clean(part.content)] if part.content else []
@@ -196,8 +198,10 @@ def said_by_parts(sent: bytes) -> Said:
             said.thoughts += [_clean(part.content)] if part.content else []
         elif isinstance(part, _Result):
             said.results.append(Result(_clean(part.id), _plain(_value(part.response))))
-        elif not said.calls or all(known.id != _clean(part.id) for known in said.calls):
-            said.calls.append(Call(_clean(part.id), _clean(part.name), parsed(_value(part.arguments))))
+        else:
+            call = Call(_clean(part.id), _clean(part.name), parsed(_value(part.arguments)))
+            if not said.calls or all(known.id != call.id for known in said.calls):
+                said.calls.append(call)
     return said
 
 

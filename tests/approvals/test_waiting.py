@@ -261,9 +261,7 @@ def test_who_waits_holds_no_connection_to_postgres() -> None:
 
     seen = run(scenario)
     # A server process takes a moment to be gone.
-    assert wait_until(lambda: seen - look() == 2, 5), (
-        "there were more than the one that listens and the one that counts"
-    )
+    assert wait_until(lambda: seen - look() == 2, 5), "not only the one that listens and the one that counts"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -104,7 +104,7 @@ class TraceQuery(serializers.Serializer[TraceFilters]):
 class TraceOut(serializers.ModelSerializer[Trace]):
     """A trace, with the failure patterns that were found in it."""
 
-    # For the document alone: wire.trace_as_shown makes what is sent, at a tenth of the cost.
+    # For the document alone: wire.trace_as_shown makes what is sent.
 
     trace_id = serializers.CharField(source="id_hex", help_text="32 lower-case hex digits")
     session_id = serializers.CharField(source="session.session_id", allow_null=True, default=None)

@@ -184,7 +184,7 @@ def said_in(sent: bytes) -> Said | None:
 
 
 def said_by_parts(sent: bytes) -> Said:
-    """Return what `said_of` makes of the same JSON, four times as fast.
+    """Return what `said_of` makes of the same JSON, in half the time.
 
     Raises msgspec.DecodeError for a message in any other shape, RecursionError for a value that is nested too deeply.
     """

@@ -1,34 +1,30 @@
 """OTLP in JSON: as the specification has it, and as clients get it wrong (base64 ids, snake_case, numbers as text)."""
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
-from traces.ingest.clean import REPLACEMENT, repair_json
+from traces.ingest.clean import repair_json
 from traces.ingest.native import decode_repaired
 from traces.ingest.otlp_json_model import (
     AnyRequestIn,
-    AnyValueIn,
     EventIn,
     GroupIn,
     LinkIn,
     LogRecordIn,
-    Number,
-    PairIn,
     RequestIn,
     ScopeIn,
     ScopePartIn,
     SpanIn,
     StatusIn,
 )
+from traces.ingest.otlp_json_value import binary, enumerated, nanoseconds, nested, pairs
 from traces.ingest.otlp_log import SentRecord, wire_record
 from traces.ingest.otlp_span import (
     LOGS,
-    MAX_DEPTH,
     MAX_PER_SPAN,
     METRICS,
     SPAN_ID_BYTES,
@@ -194,10 +190,10 @@ def _span(span: SpanIn, scope: Scope) -> WireSpan:
         span_id=span_id(binary(span.span_id, SPAN_ID_BYTES)),
         parent_span_id=parent_id(binary(span.parent_span_id, SPAN_ID_BYTES), cleaner),
         name=cleaner.text(span.name or ""),
-        kind=_enum(span.kind, KINDS),
-        start_ns=_whole(span.start_time_unix_nano, "/startTimeUnixNano"),
-        end_ns=_whole(span.end_time_unix_nano, "/endTimeUnixNano"),
-        status=_enum(status.code, STATUSES),
+        kind=enumerated(span.kind, KINDS),
+        start_ns=nanoseconds(span.start_time_unix_nano, "/startTimeUnixNano"),
+        end_ns=nanoseconds(span.end_time_unix_nano, "/endTimeUnixNano"),
+        status=enumerated(status.code, STATUSES),
         message=cleaner.text(status.message or ""),
         events=[_event(event, cleaner) for event in events[:MAX_PER_SPAN]],
         links=[_link(link, cleaner) for link in links[:MAX_PER_SPAN]],
@@ -209,22 +205,22 @@ def _span(span: SpanIn, scope: Scope) -> WireSpan:
 
 def _record(record: LogRecordIn, scope: Scope) -> WireSpan:
     cleaner = Cleaner()
-    at_ns = _whole(record.time_unix_nano, "/timeUnixNano")
+    at_ns = nanoseconds(record.time_unix_nano, "/timeUnixNano")
     sent = SentRecord(
         attributes=cleaner.attributes(pairs(record.attributes), record.dropped_attributes_count or 0),
         body=cleaner.value(nested(record.body)),
         trace_id=binary(record.trace_id, TRACE_ID_BYTES),
         span_id=binary(record.span_id, SPAN_ID_BYTES),
         event=record.event_name or "",
-        at_ns=at_ns or _whole(record.observed_time_unix_nano, "/observedTimeUnixNano"),
-        severity=_enum(record.severity_number, SEVERITIES),
+        at_ns=at_ns or nanoseconds(record.observed_time_unix_nano, "/observedTimeUnixNano"),
+        severity=enumerated(record.severity_number, SEVERITIES),
         severity_text=record.severity_text or "",
     )
     return wire_record(sent, scope, cleaner)
 
 
 def _event(event: EventIn, cleaner: Cleaner) -> Event:
-    at_ns = _whole(event.time_unix_nano, "/events/timeUnixNano")
+    at_ns = nanoseconds(event.time_unix_nano, "/events/timeUnixNano")
     return Event(cleaner.text(event.name or ""), at_ns, cleaner.attributes(pairs(event.attributes)))
 
 
@@ -234,83 +230,3 @@ def _link(link: LinkIn, cleaner: Cleaner) -> Attributes:
         "span_id": binary(link.span_id, SPAN_ID_BYTES).hex(),
         "attributes": cleaner.attributes(pairs(link.attributes)),
     }
-
-
-def binary(text: str | None, length: int) -> bytes:
-    """Return the bytes of an id: hex as OTLP has it, base64 as the JSON of protobuf has it; anything else is none."""
-    if not text:
-        return b""
-    try:
-        return bytes.fromhex(text) if len(text) == 2 * length else b64decode(text, validate=True)
-    except ValueError:
-        return b""
-
-
-def _enum(value: int | str | None, names: dict[str, int]) -> int:
-    if isinstance(value, str):
-        return int(value) if value.isdecimal() and value.isascii() and len(value) < 4 else names.get(value, 0)
-    return value if value is not None and 0 <= value < 1_000 else 0
-
-
-def _whole(value: Number, pointer: str) -> int:
-    """Return nanoseconds. Raises BadSpanError for what is no number of 64 bits."""
-    try:
-        number = int(value or 0) if not isinstance(value, str) else int(value[:20] or 0)
-    except (ValueError, OverflowError):
-        raise BadSpanError(pointer, "must be a number of nanoseconds") from None
-    if not 0 <= number < 2**64:
-        raise BadSpanError(pointer, "must be a number of 64 bits")
-    return number
-
-
-def pairs(attributes: list[PairIn] | None) -> Iterator[tuple[str, Any]]:
-    """Yield key and value of each attribute."""
-    for pair in attributes or ():
-        value = pair.value
-        if value is None:
-            yield pair.key, None
-        elif value.string_value is not None:
-            yield pair.key, value.string_value
-        else:
-            yield pair.key, nested(value)
-
-
-def nested(value: AnyValueIn | None, depth: int = MAX_DEPTH) -> Any:
-    """Return any value as Python holds it; what is nested deeper than the limit is left out."""
-    if value is None:
-        return None
-    if value.array_value is not None:
-        return [nested(item, depth - 1) for item in value.array_value.values or ()] if depth else None
-    if value.kvlist_value is not None:
-        return {one.key: nested(one.value, depth - 1) for one in value.kvlist_value.values or ()} if depth else None
-    return _scalar(value)
-
-
-def _scalar(value: AnyValueIn) -> Any:
-    if value.int_value is not None:
-        return _integer(value.int_value)
-    if value.double_value is not None:
-        return _float(value.double_value)
-    if value.bytes_value is not None:
-        try:
-            return b64decode(value.bytes_value, validate=True)
-        except ValueError:
-            return REPLACEMENT
-    return value.bool_value if value.string_value is None else value.string_value
-
-
-def _float(value: float | str) -> float:
-    try:
-        return float(value)  # "NaN", "Infinity", "-Infinity" and "1.5" alike
-    except ValueError:
-        raise BadSpanError("/attributes", "a doubleValue must be a number") from None
-
-
-def _integer(value: int | str) -> int:
-    try:
-        number = int(value) if isinstance(value, int) or len(value) <= 20 else None
-    except ValueError:
-        number = None
-    if number is None or not -(2**63) <= number < 2**63:
-        raise BadSpanError("/attributes", "an intValue must be a whole number of 64 bits")
-    return number

@@ -1,6 +1,6 @@
 """The columns of the span table as COPY writes them: name, Postgres type, and how a merge treats each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import msgspec
 from django.db import connection
 from psycopg.types.string import BytesBinaryDumper
 
+from traces.attributes import TOOLS, Text, abridged
 from traces.ingest.record import SpanRecord
 
 
@@ -65,6 +66,7 @@ SAID = (
     Column("call_id", "text"),
     Column("attributes", "jsonb", "join"),
 )
+TEXTS = {TOOLS: False, "input": True, "output": True, "text": False, "thinking": False, "error": False}  # and if JSON
 _SAID = slice(1, 1 + len(SAID))  # of a record's values; the first is its trace
 _TEXTS = slice(1, len(SAID))  # all but the attributes
 COLUMNS = (*PLACED, *SAID)
@@ -88,12 +90,19 @@ class Placed(NamedTuple):
     toolset_id: bytes | None = None
 
 
-def row(span: SpanRecord, place: Placed) -> tuple[Any, ...]:
-    """Return the values of a new row, in the order of COLUMNS."""
+def row(span: SpanRecord, place: Placed, *, tools: str | None = None) -> tuple[Any, ...]:
+    """Return the values of a new row, in the order of COLUMNS; `tools` is the text that its toolset is stored with."""
     said = msgspec.structs.astuple(span)
     if span.attributes is None:
         return place + said[_SAID]
-    return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(span.attributes))
+    kept = abridged(span.attributes, _texts_of(span, tools))
+    return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(kept))
+
+
+def _texts_of(span: SpanRecord, tools: str | None) -> Iterator[Text]:
+    for name, is_json in TEXTS.items():
+        if (value := tools if name == TOOLS else getattr(span, name)) is not None:
+            yield Text(name, value, is_json)
 
 
 def copy_rows(table: str, values: Iterable[tuple[Any, ...]]) -> None:

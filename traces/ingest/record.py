@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 
-ASKED = "agentops.asked"  # of a model step's attributes: a list of what people said in its request
 NATIVE = "native"  # the source of batches in the native wire format
 
 
@@ -17,11 +16,14 @@ class ToolsetRecord(msgspec.Struct, frozen=True):
 
     sha256: bytes
     tools: list[dict[str, Any]]
+    sent: str | None = None  # the text of an attribute that they were read from
+    sent_sha256: str | None = None  # in hex
 
 
-def toolset(tools: list[dict[str, Any]]) -> ToolsetRecord:
+def toolset(tools: list[dict[str, Any]], sent: str | None = None) -> ToolsetRecord:
     """Return the record of tools: the order of their keys makes no difference."""
-    return ToolsetRecord(sha256(msgspec.json.encode(tools, order="deterministic")).digest(), tools)
+    key = sha256(msgspec.json.encode(tools, order="deterministic")).digest()
+    return ToolsetRecord(key, tools, sent, None if sent is None else sha256(sent.encode()).hexdigest())
 
 
 class SpanRecord(msgspec.Struct, frozen=True, gc=False):

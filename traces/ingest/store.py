@@ -22,7 +22,7 @@ from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRe
 from traces.ingest.redact import redact
 from traces.ingest.threads import fold
 from traces.ingest.trace_rows import RacedError, TraceRow, lock_traces, write_traces
-from traces.ingest.upsert import as_json, upsert_sessions, upsert_toolsets
+from traces.ingest.upsert import StoredToolset, as_json, upsert_sessions, upsert_toolsets
 from traces.models import DetectJob, IngestBatch
 from traces.signals import stored
 
@@ -113,7 +113,7 @@ def _unsaid(trace: UUID) -> TraceRecord:
 def _write_spans(
     project: Project,
     spans: Sequence[SpanRecord],
-    toolsets: dict[bytes, UUID],
+    toolsets: dict[bytes, StoredToolset],
     sums: dict[UUID, rollup.Sums],
     *,
     is_new: bool,
@@ -153,15 +153,20 @@ def _days(rows: Iterable[TraceRow]) -> set[date]:
 def _rows(
     project: Project,
     placed: Iterable[tuple[SpanRecord, rollup.Sums]],
-    toolsets: dict[bytes, UUID],
+    toolsets: dict[bytes, StoredToolset],
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of spans, each with the next place in its trace's order of arrival."""
     key = project.pk.bytes
     for span, of_trace in placed:
         trace, arrival = of_trace.row, of_trace.arrivals
         of_trace.arrivals += 1  # a duplicate leaves a gap, which harms nobody
-        toolset = toolsets[span.toolset.sha256].bytes if span.toolset else None
-        yield row(span, Placed(key, trace.trace_day, of_trace.key, trace.last_received_at, arrival, False, toolset))
+        toolset, tools = None, None
+        if span.toolset:
+            stored = toolsets[span.toolset.sha256]
+            toolset = stored.id.bytes
+            tools = span.toolset.sent if span.toolset.sent_sha256 == stored.sent_sha256 else None
+        place = Placed(key, trace.trace_day, of_trace.key, trace.last_received_at, arrival, False, toolset)
+        yield row(span, place, tools=tools)
 
 
 def _waves(spans: Sequence[SpanRecord]) -> Iterable[Sequence[SpanRecord]]:

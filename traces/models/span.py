@@ -6,6 +6,7 @@ from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project
 from agentops.accounts.scoped import ProjectScopedQuerySet
+from traces.attributes import TOOLS, Attributes, restored
 from traces.costs import Cost
 from traces.models.trace import Trace
 
@@ -25,7 +26,8 @@ class Toolset(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
     sha256 = models.BinaryField(max_length=32)
-    tools = models.JSONField()  # [{"name", "schema", "risk"}], as sent
+    tools = models.JSONField()  # [{"name", "schema", "risk"}]
+    sent = models.TextField(null=True)  # noqa: DJ001 - the attribute that they were first read from, as it was sent
     created_at = models.DateTimeField(db_default=Now())
 
     objects = ProjectScopedQuerySet.as_manager()
@@ -84,7 +86,7 @@ class Span(Cost):
     text = models.TextField(null=True)  # noqa: DJ001
     thinking = models.TextField(null=True)  # noqa: DJ001
     error = models.TextField(null=True)  # noqa: DJ001
-    attributes = models.JSONField(null=True)
+    kept_attributes = models.JSONField(null=True, db_column="attributes")  # see traces/attributes.py
     call_id = models.TextField(null=True)  # noqa: DJ001 - what the same call is found by in other spans
 
     objects = ProjectScopedQuerySet.as_manager()
@@ -94,3 +96,11 @@ class Span(Cost):
 
     def __str__(self) -> str:
         return f"{self.event_type or 'span'} {self.span_id}"
+
+    @property
+    def attributes(self) -> Attributes | None:
+        """What the sender says beside the columns, as it was sent."""
+        return None if self.kept_attributes is None else restored(self.kept_attributes, self._text)
+
+    def _text(self, name: str) -> str:
+        return str(self.toolset.sent if name == TOOLS and self.toolset else getattr(self, name))

@@ -1,0 +1,171 @@
+"""Attributes are stored without what their row holds elsewhere, and are read as they were sent."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import make_project
+from tests.traces.builders import send, step
+from tests.traces.otlp import CHAT, TOOL, Exporter, child, span
+from traces.attributes import ASKED, FORMS, PARTS, SHORTEST, TOOLS, Text, abridged, restored
+from traces.models import IngestBatch, Span, Toolset
+
+pytestmark = pytest.mark.django_db
+
+SAID = 'Rain in Oslo, "they" say; Bjørn has\n' * 8
+RESULT = [{"city": "Tromsø", "degrees": 1.5, "rain": True, "note": None}] * 9
+DEFINITIONS = json.dumps(
+    [{"type": "function", "name": name, "parameters": {"type": "object"}} for name in ("get_weather", "get_tides")]
+)
+
+
+@pytest.fixture
+def exporter() -> Exporter:
+    return Exporter(make_project())
+
+
+def answer(said: str = SAID, **parts: Any) -> dict[str, Any]:
+    """Return the attributes of a model's answer."""
+    told = [{"role": "assistant", "parts": [{"type": "text", "content": said}], **parts}]
+    asked = [{"role": "user", "parts": [{"type": "text", "content": SAID[::-1]}]}]
+    return CHAT | {
+        "gen_ai.output.messages": json.dumps(told),
+        "gen_ai.input.messages": json.dumps(asked, ensure_ascii=False, separators=(",", ":")),
+        "gen_ai.tool.definitions": DEFINITIONS,
+    }
+
+
+def size(span_id: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT length(attributes::text) FROM traces_span WHERE span_id = %s", [span_id])
+        return int(cursor.fetchone()[0])
+
+
+def as_sent(span: Span, attributes: dict[str, Any]) -> bool:
+    assert span.attributes is not None
+    return {key: span.attributes.get(key) for key in attributes} == attributes
+
+
+letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+texts = st.text(letters, min_size=1, max_size=8).map(lambda some: some * SHORTEST)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(letters, max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", ASKED, PARTS, "ø"]), inner),
+    max_leaves=4,
+)
+
+
+@given(texts, texts, st.lists(values).map(lambda some: some * SHORTEST), values, st.data())
+def test_whatever_is_stored_is_read_as_it_was_sent(
+    said: str, other: str, result: list[Any], loose: Any, data: st.DataObject
+) -> None:
+    output = msgspec.json.encode(result).decode()
+    held = {"text": said, "error": other, "output": output, TOOLS: DEFINITIONS}
+    written = [said, other, output, DEFINITIONS, "x" * SHORTEST, "", '"']
+    written += [FORMS[form](text) for text in (said, other, output) for form in ("json", "ascii")]
+    written += [FORMS[form](output) for form in ("spaced", "spaced ascii")]
+    joined = st.lists(st.sampled_from(written), max_size=4).map("".join)
+    asked = data.draw(st.lists(joined) | values)
+    sent = data.draw(st.dictionaries(st.sampled_from(["b", "c", PARTS]), joined | st.lists(joined) | values))
+    sent |= {"nested": {"in": [data.draw(joined)], "out": loose}, PARTS: loose, ASKED: asked}
+    kept = abridged(sent, [Text(name, value, name == "output") for name, value in held.items()])
+    stored = msgspec.json.decode(msgspec.json.encode(kept))
+    assert restored(stored, held.__getitem__) == sent
+
+
+def test_what_columns_hold_is_stored_once_and_read_as_it_was_sent(exporter: Exporter) -> None:
+    chat, tool = answer(), TOOL | {"gen_ai.tool.call.result": json.dumps(RESULT), "output.value": json.dumps(RESULT)}
+    exporter.send(span(1, chat), span(2, tool), span(3, {"note": SAID}))
+    model, call, other = exporter.spans()
+    assert (model.text, json.loads(call.output or "")) == (SAID, RESULT)
+    assert as_sent(model, chat)
+    assert as_sent(call, tool)
+    assert as_sent(other, {"note": SAID})
+    assert size(model.span_id) < len(json.dumps(model.attributes)) - len(SAID) * 2 - len(DEFINITIONS)
+    assert size(call.span_id) < len(json.dumps(RESULT))
+    shown = exporter.client.get(
+        f"/api/v1/traces/{exporter.trace().id_hex}/steps", headers={"Authorization": f"Bearer {exporter.token}"}
+    ).json()["results"]
+    assert chat.items() <= shown[0]["metadata"].items()
+    assert tool.items() <= shown[1]["metadata"].items()
+
+
+def test_a_step_whose_metadata_look_like_a_reference_is_no_reference() -> None:
+    project = make_project()
+    odd = {PARTS: [["text"]], ASKED: 7, "a": {PARTS: [{PARTS: []}]}, "b": [{PARTS: "x", "c": 1}]}
+    send(project, step(1, text=SAID, metadata=odd), step(2, metadata={ASKED: {"x": 1}, "long": SAID}))
+    assert [span.attributes for span in Span.objects.order_by("step_number")] == [odd, {ASKED: {"x": 1}, "long": SAID}]
+
+
+def test_a_span_that_is_sent_again_is_a_duplicate_and_contradicts_nothing(exporter: Exporter) -> None:
+    exporter.send(span(1, answer()))
+    exporter.send(span(1, answer()))
+    assert not exporter.spans()[0].revised
+    assert IngestBatch.objects.of(exporter.project).order_by("pk").last().duplicates == 1  # type: ignore[union-attr]
+
+
+def test_what_a_span_says_later_joins_what_it_said_whichever_texts_it_holds(exporter: Exporter) -> None:
+    early, late = {"note": SAID}, answer(SAID) | {"note": SAID, "copy": SAID}
+    exporter.send(span(1, early, endTimeUnixNano="0"))
+    exporter.send(span(1, late))
+    (joined,) = exporter.spans()
+    assert as_sent(joined, early | late)
+    assert (joined.text, joined.revised) == (SAID, False)
+
+
+def test_a_contradicting_text_leaves_the_attributes_of_both_as_they_were_sent(exporter: Exporter) -> None:
+    first, second = answer() | {"mine": SAID}, answer(SAID.upper()) | {"theirs": SAID.upper()}
+    exporter.send(span(1, first))
+    exporter.send(span(1, second))
+    (kept,) = exporter.spans()
+    assert as_sent(kept, second | first)
+    assert (kept.text, kept.revised) == (SAID, True)
+
+
+def test_attributes_stored_before_they_were_abridged_are_read_and_joined(exporter: Exporter) -> None:
+    exporter.send(span(1, answer()))
+    whole = exporter.spans()[0].attributes
+    Span.objects.of(exporter.project).update(kept_attributes=whole)
+    exporter.send(span(1, answer()))
+    (kept,) = exporter.spans()
+    assert (kept.attributes, kept.revised) == (whole, False)
+    exporter.send(span(1, answer() | {"more": SAID}))
+    assert exporter.spans()[0].attributes == (whole or {}) | {"more": SAID}
+    assert size(kept.span_id) < len(json.dumps(whole)) - len(SAID) * 2
+
+
+def test_a_toolset_keeps_the_text_that_came_first_and_others_stay_with_their_spans(exporter: Exporter) -> None:
+    compact = json.dumps(json.loads(DEFINITIONS), separators=(",", ":"))
+    for number, text in enumerate([DEFINITIONS, compact, DEFINITIONS], 1):
+        exporter.send(span(number, CHAT | {"gen_ai.response.id": f"r-{number}", "gen_ai.tool.definitions": text}))
+    sent = [(one.attributes or {})["gen_ai.tool.definitions"] for one in exporter.spans()]
+    assert sent == [DEFINITIONS, compact, DEFINITIONS]
+    assert Toolset.objects.get().sent == DEFINITIONS
+    sizes = [size(one.span_id) for one in exporter.spans()]
+    assert sizes[0] == sizes[2] < sizes[1]
+
+
+def test_a_toolset_of_native_steps_gets_its_text_from_the_first_span(exporter: Exporter) -> None:
+    tools = [{"name": name, "schema": {"type": "object"}} for name in ("get_weather", "get_tides")]
+    send(exporter.project, step(1, tools=tools))
+    exporter.send(span(1, answer()))
+    assert Toolset.objects.get().sent == DEFINITIONS
+    assert as_sent(exporter.spans()[-1], answer())
+
+
+def test_no_secret_is_stored_with_a_toolset(exporter: Exporter) -> None:
+    secret = "sk-ant-api03-" + "abcDEF123_" * 9
+    definitions = [{**json.loads(DEFINITIONS)[0], "headers": {"authorization": f"Bearer {secret}"}}]
+    exporter.send(child(1, answer() | {"gen_ai.tool.definitions": json.dumps(definitions)}))
+    kept = f"{Toolset.objects.values().get()} {exporter.spans()[0].attributes}"
+    assert secret not in kept
+    assert "get_weather" in kept

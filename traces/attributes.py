@@ -7,7 +7,7 @@ reference is stored: {"agentops.parts": ["what is before", ["text", "json"], "wh
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -15,39 +15,40 @@ ASKED = "agentops.asked"  # of a model step's attributes: a list of what people 
 PARTS = "agentops.parts"
 TOOLS = "tools"  # the text that a span's toolset was read from, stored with that
 SHORTEST = 128  # characters of a text to which a reference is worth its own length
+START = 32  # characters by which a text is looked for: `in` prepares itself for all of them, at ten times the cost
+TRIES = 4  # places where those stand and the text does not
+FAR = 16  # so much longer than a text may an attribute be in which it is looked for; with more, little is saved
 
+NESTING = frozenset({dict, list})
 Attributes = dict[str, Any]
+Text = tuple[str, str, bool]  # its name, itself, and whether it is JSON; a tuple with names costs thrice as much
 
-# How a text is written where it is found again. What is stored depends on it, so it is the standard library's way.
-_wide, _ascii = json.JSONEncoder(ensure_ascii=False).encode, json.JSONEncoder().encode
+_ascii = json.JSONEncoder().encode
+# How a text is written where it is found again. What is stored depends on these: a test holds them to `json`'s way.
 FORMS: dict[str, Callable[[str], str]] = {
-    "json": lambda text: _wide(text)[1:-1],  # within a JSON string
+    "json": lambda text: msgspec.json.encode(text)[1:-1].decode(),  # within a JSON string
     "ascii": lambda text: _ascii(text)[1:-1],
-    "spaced": lambda text: _wide(msgspec.json.decode(text)),  # JSON as Python writes it, with spaces
+    "spaced": lambda text: msgspec.json.format(text, indent=0),  # JSON with spaces, as Python writes it
     "spaced ascii": lambda text: _ascii(msgspec.json.decode(text)),
 }
 
 
-class Text(NamedTuple):
-    """A text that a row holds beside its attributes, or in ASKED among them."""
-
-    name: str
-    value: str
-    is_json: bool = False
-
-
 def abridged(attributes: Attributes, texts: Iterable[Text]) -> Attributes:
     """Return the attributes as they are stored in a row that holds these texts; themselves, where all are short."""
-    long = [key for key, value in attributes.items() if _may_hold(value) and key != ASKED]
+    long = [
+        key
+        for key, value in attributes.items()
+        if key != ASKED and (len(value) >= SHORTEST if type(value) is str else type(value) in NESTING)
+    ]
     if not long:
         return attributes
-    looked_for = [_Forms(text) for text in (*texts, *_asked(attributes)) if len(text.value) >= SHORTEST]
-    return attributes | {key: _abridged(attributes[key], looked_for) for key in long}
+    held = [text for text in (*texts, *_asked(attributes)) if len(text[1]) >= SHORTEST]
+    return attributes | {key: _abridged(attributes[key], held) for key in long}
 
 
 def restored(kept: Attributes, text_of: Callable[[str], str]) -> Attributes:
     """Return the attributes as they were sent; `text_of` returns a text of the row by its name."""
-    asked = {text.name: text.value for text in _asked(kept)}
+    asked = {name: value for name, value, _ in _asked(kept)}
 
     def text(name: str) -> str:
         return asked[name] if name in asked else text_of(name)
@@ -59,44 +60,10 @@ def _asked(attributes: Attributes) -> Iterator[Text]:
     found = attributes.get(ASKED)
     for place, one in enumerate(found if type(found) is list else ()):
         if type(one) is str:
-            yield Text(f"asked {place}", one)
+            yield f"asked {place}", one, False
 
 
-class _Forms:
-    """What a text looks like within an attribute, made when it is first looked for."""
-
-    def __init__(self, text: Text) -> None:
-        self.text = text
-        self._within: list[tuple[list[str], str]] | None = None
-        self._whole: list[tuple[list[str], str]] | None = None
-
-    def within(self) -> list[tuple[list[str], str]]:
-        """Return references to the text, and what they stand for, as it may stand among others."""
-        if self._within is None:
-            name, value = self.text.name, self.text.value
-            self._within = [([name], value)]
-            if (written := FORMS["json"](value)) != value:
-                self._within.append(([name, "json"], written))
-            if not value.isascii():
-                self._within.append(([name, "ascii"], FORMS["ascii"](value)))
-        return self._within
-
-    def whole(self, sent: str) -> list[str] | None:
-        """Return the reference to the text where it is JSON, and the same JSON was sent with spaces."""
-        value = self.text.value
-        if not self.text.is_json or len(sent) <= len(value) or sent[0] != value[0] or sent[-1] != value[-1]:
-            return None
-        if self._whole is None:
-            forms = ("spaced ascii",) if value.isascii() else ("spaced ascii", "spaced")
-            self._whole = [([self.text.name, form], FORMS[form](value)) for form in forms]
-        return next((reference for reference, written in self._whole if written == sent), None)
-
-
-def _may_hold(value: Any) -> bool:
-    return len(value) >= SHORTEST if type(value) is str else type(value) in (dict, list)
-
-
-def _abridged(value: Any, texts: list[_Forms]) -> Any:
+def _abridged(value: Any, texts: list[Text]) -> Any:
     if type(value) is str:
         return _of_text(value, texts) if len(value) >= SHORTEST else value
     if type(value) is list:
@@ -107,26 +74,64 @@ def _abridged(value: Any, texts: list[_Forms]) -> Any:
     return value
 
 
-def _of_text(sent: str, texts: list[_Forms]) -> Any:
+def _of_text(sent: str, texts: list[Text]) -> Any:
+    size = len(sent)
     parts: list[Any] = [sent]
     for text in texts:
-        if (reference := text.whole(sent)) is not None:
-            return {PARTS: [reference]}
-        for reference, written in text.within():
-            if len(written) <= len(sent) and written in sent:
-                parts = [new for part in parts for new in _split(part, written, reference)]
-    return sent if len(parts) == 1 and parts[0] is sent else {PARTS: parts}
+        name, value, is_json = text
+        length = len(value)
+        if length > size or size > FAR * length:
+            continue
+        if sent == value:
+            return {PARTS: [[name]]}
+        if is_json and sent[0] == value[0] and sent[-1] == value[-1]:
+            for form in ("spaced",) if value.isascii() else ("spaced ascii", "spaced"):
+                if FORMS[form](value) == sent:
+                    return {PARTS: [[name, form]]}
+        if name != TOOLS:
+            parts = [new for part in parts for new in _split(part, text)]
+    return {PARTS: parts} if len(parts) > 1 else sent
 
 
-def _split(part: Any, written: str, reference: list[str]) -> Iterator[Any]:
-    if type(part) is not str:
-        yield part
-        return
-    for place, literal in enumerate(part.split(written)):
-        if place:
-            yield reference
-        if literal:
-            yield literal
+def _split(part: Any, text: Text) -> list[Any]:
+    """Return what is before a text, a reference to it, and so on; the part itself, where the text is not in it."""
+    name, value, _ = text
+    if type(part) is not str or len(part) < len(value):
+        return [part]
+    if (place := _place(part, value, 0)) >= 0:
+        return _parts(part, [name], value, place)
+    for form in ("json",) if value.isascii() else ("json", "ascii"):
+        written = FORMS[form](value)
+        if written != value and (place := _place(part, written, 0)) >= 0:
+            return _parts(part, [name, form], written, place)
+    return [part]
+
+
+def _parts(part: str, reference: list[str], written: str, place: int) -> list[Any]:
+    found: list[Any] = []
+    end = 0
+    while place >= 0:
+        if place > end:
+            found.append(part[end:place])
+        found.append(reference)
+        end = place + len(written)
+        place = _place(part, written, end)
+    if end < len(part):
+        found.append(part[end:])
+    return found
+
+
+def _place(sent: str, written: str, since: int) -> int:
+    """Return where a text stands; -1 if it does not, or what begins like it stands before it again and again."""
+    if len(written) > len(sent) - since:
+        return -1
+    start = written[:START]
+    place = sent.find(start, since)
+    for _ in range(TRIES):
+        if place < 0 or sent.startswith(written, place):
+            return place
+        place = sent.find(start, place + 1)
+    return -1
 
 
 def _restored(value: Any, text_of: Callable[[str], str]) -> Any:

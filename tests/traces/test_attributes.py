@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import make_project
 from tests.traces.builders import send, step
 from tests.traces.otlp import CHAT, TOOL, Exporter, child, span
-from traces.attributes import ASKED, FORMS, PARTS, SHORTEST, TOOLS, Text, abridged, restored
+from traces.attributes import ASKED, FORMS, PARTS, SHORTEST, TOOLS, abridged, restored
 from traces.models import IngestBatch, Span, Toolset
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +77,7 @@ def test_whatever_is_stored_is_read_as_it_was_sent(
     asked = data.draw(st.lists(joined) | values)
     sent = data.draw(st.dictionaries(st.sampled_from(["b", "c", PARTS]), joined | st.lists(joined) | values))
     sent |= {"nested": {"in": [data.draw(joined)], "out": loose}, PARTS: loose, ASKED: asked}
-    kept = abridged(sent, [Text(name, value, name == "output") for name, value in held.items()])
+    kept = abridged(sent, [(name, value, name == "output") for name, value in held.items()])
     stored = msgspec.json.decode(msgspec.json.encode(kept))
     assert restored(stored, held.__getitem__) == sent
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from traces.attributes import TOOLS, Text, abridged, restored
+from traces.attributes import TOOLS, abridged, restored
 from traces.ingest.clean import MAX_ATTRIBUTES
 from traces.ingest.columns import COLUMNS, KEY, NAMES, TEXTS, copy_rows
 from traces.ingest.cost import Estimator
@@ -177,7 +177,7 @@ def _join(both: str) -> _Join:
     if not adds:
         return _Join(None, adds, contradicts)
     filled = (
-        Text(name, text, is_json)
+        (name, text, is_json)
         for (name, is_json), *texts in zip(TEXTS.items(), kept_texts, sent_texts, strict=True)
         if (text := next((one for one in texts if one is not None), None)) is not None
     )

@@ -101,7 +101,7 @@ def row(span: SpanRecord, place: Placed, *, tools: str | None = None) -> tuple[A
 
 def _texts_of(span: SpanRecord, tools: str | None) -> Iterator[Text]:
     for name, is_json in TEXTS.items():
-        if (value := tools if name == TOOLS else getattr(span, name)) is not None:
+        if value := tools if name == TOOLS else getattr(span, name):
             yield name, value, is_json
 
 

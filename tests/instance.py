@@ -26,7 +26,7 @@ READY_TIMEOUT_S = 90.0
 NOT_INHERITED = ("DATABASE_URL", "BROKER_URL", "AGENTOPS_", "DJANGO_", "PYTEST_")
 # A word of the command line that tells each child of `up` from the others.
 PARTS = {
-    "web": "uvicorn",
+    "web": "agentops.web.server",
     "worker": "worker",
     "sweeper": "sweep",
     "sandbox": "agentops.runtime.sandbox",

@@ -96,8 +96,8 @@ def bind(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         door = socket.socket(family, socket.SOCK_STREAM)
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections have it from their door; uvicorn takes one that it is handed for a Unix socket, and sets nothing.
-        # Without it each answer, which it writes in two pieces, waits 40 ms for the first to be confirmed.
+        # Connections have it from their door. Without it each answer, which is written in two pieces, waits 40 ms for
+        # the first to be confirmed.
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         door.bind(address)
         door.listen(BACKLOG)
@@ -176,11 +176,10 @@ def _prepare(supervisor: Supervisor) -> Prepared:
 
 
 def _web(door: socket.socket, home: Home) -> Part:
-    """Return one of the processes that share the door: who has least to do takes the next connection."""
+    """Return one of the processes that share the door: who has fewest senders takes the next connection."""
     os.environ["AGENTOPS_WAIT_FOR"] = str(home.prepared)
-    command = [sys.executable, "-m", "uvicorn", "agentops.asgi:application", "--fd", str(door.fileno())]
-    options = ["--no-access-log", "--no-server-header", "--ws", "none", "--timeout-graceful-shutdown", "3"]
-    launch = partial(spawn, [*command, *options], keep=[door.fileno()])
+    command = [sys.executable, "-m", "agentops.web.server", str(door.fileno())]
+    launch = partial(spawn, command, keep=[door.fileno()])
     # While it waits for the mark it hears no other signal, and has nobody to finish with.
     return Part("web", launch, lambda _: _answers(door), signal.SIGKILL, stage=2)
 

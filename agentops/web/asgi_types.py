@@ -19,3 +19,14 @@ def as_messages(response: HttpResponse) -> list[Message]:
         {"type": "http.response.start", "status": response.status_code, "headers": headers},
         {"type": "http.response.body", "body": response.content},
     ]
+
+
+def closing(send: Send) -> Send:
+    """Say with the answer that it is the last one on its connection."""
+
+    async def last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return last

@@ -16,8 +16,9 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 
 from agentops.accounts.authenticate import KeyRefusedError, project_seen, shown_token
-from agentops.web.asgi_types import Handler, Message, Receive, Scope, Send, as_messages
+from agentops.web.asgi_types import Handler, Message, Receive, Scope, Send, as_messages, closing
 from agentops.web.problems import problem
+from agentops.web.senders import senders
 from traces.api.otlp_answer import refuse
 from traces.ingest.body import MAX_BODY, announced_size
 
@@ -97,7 +98,8 @@ class Admission:
         request = ASGIRequest(scope, BytesIO())
         with self.places.take(project_of(request), size_of(request, whole.get("body", b""))) as is_taken:
             if is_taken:
-                await self.pages(scope, _again(whole, receive), send)
+                is_kept = senders.keep(scope.get("client"))
+                await self.pages(scope, _again(whole, receive), send if is_kept else closing(send))
                 return
         refused = refuse_here(request, BUSY)
         refused["Retry-After"] = next(self.retry_after_s)

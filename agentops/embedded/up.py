@@ -24,7 +24,7 @@ from agentops.env import Env, read_env
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WEB_TIMEOUT_S = 60.0
-BACKLOG = 512
+BACKLOG = 2_048
 # What a server that listens on all addresses is called on its own machine.
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 LOOPBACK = ("127.0.0.1", "::1")

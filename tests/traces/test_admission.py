@@ -135,6 +135,18 @@ def test_who_finds_no_place_is_asked_to_come_back_in_the_words_of_the_door(path:
     assert waits == {b"1", b"2", b"3"}
 
 
+def test_a_sender_that_is_here_for_long_is_told_to_come_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission.senders, "keep", lambda _: False)
+
+    async def scenario() -> list[Message]:
+        pages = Pages()
+        pages.go_on.set()
+        return await ask(Admission(pages), NATIVE)
+
+    (start,) = asyncio.run(scenario())
+    assert (start["status"], start["headers"]) == (200, [(b"connection", b"close")])
+
+
 def test_what_is_no_batch_needs_no_place() -> None:
     nothing = (b"accept", b"*/*")
     _, seen = while_full(*(("/traces", nothing), ("/readyz", nothing), ("/api/v1/approvals", nothing)))

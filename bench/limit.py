@@ -30,8 +30,7 @@ def rows(form: str) -> list[tuple[Any, ...]]:
     batch = read(TRACES, body, is_json=False, now=now) if form == "otlp" else read_body(body, now=now)
     for place, span in enumerate(batch.spans):
         ref = refs.setdefault(span.trace, uuid4().bytes)
-        place_of = Placed(project.pk.bytes, now.date(), ref, now, place)
-        made.append(row(span, place_of, tools=span.toolset.sent if span.toolset else None))
+        made.append(row(span, Placed(project.pk.bytes, now.date(), ref, now, place)))
     return made
 
 

@@ -1,26 +1,27 @@
-"""The attributes of a span as they are stored: without what its row holds elsewhere, which reading puts back.
+"""The attributes of a span as they are stored: without the texts that columns of its row hold, which reading puts back.
 
-An instrumentation sends an answer, a result or a list of tools within an attribute, mostly as JSON within JSON, and the
-row of its span holds that text in a column. Where an attribute contains it, letter for letter in one of FORMS, a
-reference is stored: {"agentops.parts": ["what is before", ["text", "json"], "what is after"]}.
+Instrumentations send an answer or a result within an attribute, mostly as JSON within JSON, and the row of its span
+holds it as well. Where an attribute contains such a text, letter for letter in one of FORMS, a reference is stored:
+{"agentops.parts": ["what is before", ["text", "json"], "what is after"]}. Columns in HELD are therefore never changed
+once they hold something (ingest/merge.py).
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 ASKED = "agentops.asked"  # of a model step's attributes: a list of what people said in its request
 PARTS = "agentops.parts"
-TOOLS = "tools"  # the text that a span's toolset was read from, stored with that
+HELD = {"output": True, "text": False, "thinking": False}  # the columns that are looked for, and whether they hold JSON
+WHOLE = "agentops.", "otel."  # the keys of ours, which statements read, begin like this
 SHORTEST = 128  # characters of a text to which a reference is worth its own length
 FAR = 16  # so much longer than a text may an attribute be in which it is looked for; with more, little is saved
 START = 32  # characters by which a text is looked for: `in` prepares itself for all of them, at ten times the cost
 TRIES = 4  # places where those stand and the text does not
 
 Attributes = dict[str, Any]
-Text = tuple[str, str, bool]  # its name, itself, and whether it is JSON; a tuple with names costs thrice as much
 
 _ascii = json.JSONEncoder().encode
 # How a text is written where it is found again. What is stored depends on these: a test holds them to `json`'s way.
@@ -32,17 +33,17 @@ FORMS: dict[str, Callable[[str], str]] = {
 }
 
 
-def abridged(attributes: Attributes, texts: Iterable[Text]) -> Attributes:
-    """Return the attributes as they are stored in a row that holds these texts; themselves, where all are short.
+def abridged(attributes: Attributes, row: object = None) -> Attributes:
+    """Return the attributes as they are stored in a row that holds such columns; themselves, where nothing is left out.
 
-    Of texts that are within others, as in lists, nothing is left out.
+    Texts within lists and maps stay as they are.
     """
     shorter: Attributes = {}
-    held: list[Text] | None = None
+    held: list[_Held] | None = None
     for key, value in attributes.items():
-        if type(value) is str and len(value) >= SHORTEST:
+        if type(value) is str and len(value) >= SHORTEST and not key.startswith(WHOLE):
             if held is None:
-                held = [text for text in texts if len(text[1]) >= SHORTEST]
+                held = _held_by(row)
             if held and (parts := _parts(value, held)) is not None:
                 shorter[key] = {PARTS: parts}
         elif type(value) is dict and value.keys() == {PARTS}:
@@ -51,40 +52,59 @@ def abridged(attributes: Attributes, texts: Iterable[Text]) -> Attributes:
 
 
 def restored(kept: Attributes, text_of: Callable[[str], str]) -> Attributes:
-    """Return the attributes as they were sent; `text_of` returns a text of the row by its name."""
+    """Return the attributes as they were sent; `text_of` returns what a column of the row holds."""
     return {key: _restored(value, text_of) for key, value in kept.items()}
 
 
-def _parts(sent: str, texts: list[Text]) -> list[Any] | None:
+class _Held:
+    """A text that a row holds, and its forms, each made when it is first looked for."""
+
+    def __init__(self, name: str, text: str, *, is_json: bool) -> None:
+        self.name, self.text, self.is_json, self.size = name, text, is_json, len(text)
+        self.within = ("", "json") if text.isascii() else ("", "json", "ascii")
+        self._forms = {"": text}
+
+    def form(self, name: str) -> str:
+        if name not in self._forms:
+            self._forms[name] = FORMS[name](self.text)
+        return self._forms[name]
+
+    def whole(self, sent: str) -> list[str] | None:
+        """Return the reference to the text where it is all that was sent."""
+        if sent == self.text:
+            return [self.name]
+        if self.is_json and sent[0] == self.text[0] and sent[-1] == self.text[-1]:
+            for name in ("spaced",) if len(self.within) == 2 else ("spaced ascii", "spaced"):
+                if self.form(name) == sent:
+                    return [self.name, name]
+        return None
+
+
+def _held_by(row: object) -> list[_Held]:
+    texts = ((name, getattr(row, name, None), is_json) for name, is_json in HELD.items())
+    return [_Held(name, text, is_json=is_json) for name, text, is_json in texts if text and len(text) >= SHORTEST]
+
+
+def _parts(sent: str, held: list[_Held]) -> list[Any] | None:
     """Return what a text consists of; None for one in which no other is."""
     size = len(sent)
     parts: list[Any] = [sent]
-    for text in texts:
-        name, value, is_json = text
-        length = len(value)
-        if length > size or size > FAR * length:
-            continue
-        if sent == value:
-            return [[name]]
-        if is_json and sent[0] == value[0] and sent[-1] == value[-1]:
-            for form in ("spaced",) if value.isascii() else ("spaced ascii", "spaced"):
-                if FORMS[form](value) == sent:
-                    return [[name, form]]
-        if name != TOOLS:
-            parts = [new for part in parts for new in _split(part, text)]
+    for one in held:
+        if one.size <= size <= FAR * one.size:
+            if (reference := one.whole(sent)) is not None:
+                return [reference]
+            parts = [new for part in parts for new in _split(part, one)]
     return parts if len(parts) > 1 else None
 
 
-def _split(part: Any, text: Text) -> list[Any]:
+def _split(part: Any, one: _Held) -> list[Any]:
     """Return what is before a text, a reference to it, and what is after it; the part, where it does not hold it."""
-    name, value, _ = text
-    if type(part) is not str or len(part) < len(value):
-        return [part]
-    for form in ("", "json") if value.isascii() else ("", "json", "ascii"):
-        written = FORMS[form](value) if form else value
-        if (place := _place(part, written)) >= 0:
-            around = part[:place], [name, form] if form else [name], part[place + len(written) :]
-            return [one for one in around if one]
+    if type(part) is str and len(part) >= one.size:
+        for form in one.within:
+            written = one.form(form)
+            if (place := _place(part, written)) >= 0:
+                around = part[:place], [one.name, form] if form else [one.name], part[place + len(written) :]
+                return [some for some in around if some]
     return [part]
 
 

@@ -15,9 +15,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from agentops.web.senders import Client, senders
+from agentops.web.senders import PAUSE_MAX_S, Client, senders
 
-AT_ONCE = 8  # connections taken after one pause
+AT_ONCE = 8  # connections taken after the longest pause
 NO_ROOM_S = 1.0  # until we look again, where this process may open no more files
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
             if pause_s := senders.pause_s(self._clients()):
                 await asyncio.sleep(pause_s)
             try:
-                for _ in range(AT_ONCE if pause_s else 1):
+                for _ in range(AT_ONCE if pause_s >= PAUSE_MAX_S else 1):
                     await self._take_one()
             except (BlockingIOError, ConnectionAbortedError):
                 continue  # another process was sooner, or the client has gone

@@ -1,6 +1,6 @@
 """The columns of the span table as COPY writes them: name, Postgres type, and how a merge treats each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import msgspec
 from django.db import connection
 from psycopg.types.string import BytesBinaryDumper
 
-from traces.attributes import TOOLS, Text, abridged
+from traces.attributes import abridged
 from traces.ingest.record import SpanRecord
 
 
@@ -66,7 +66,6 @@ SAID = (
     Column("call_id", "text"),
     Column("attributes", "jsonb", "join"),
 )
-TEXTS = {TOOLS: False, "input": True, "output": True, "text": False, "thinking": False, "error": False}  # and if JSON
 _SAID = slice(1, 1 + len(SAID))  # of a record's values; the first is its trace
 _TEXTS = slice(1, len(SAID))  # all but the attributes
 COLUMNS = (*PLACED, *SAID)
@@ -90,19 +89,12 @@ class Placed(NamedTuple):
     toolset_id: bytes | None = None
 
 
-def row(span: SpanRecord, place: Placed, *, tools: str | None = None) -> tuple[Any, ...]:
-    """Return the values of a new row, in the order of COLUMNS; `tools` is the text that its toolset is stored with."""
+def row(span: SpanRecord, place: Placed) -> tuple[Any, ...]:
+    """Return the values of a new row, in the order of COLUMNS."""
     said = msgspec.structs.astuple(span)
     if span.attributes is None:
         return place + said[_SAID]
-    kept = abridged(span.attributes, _texts_of(span, tools))
-    return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(kept))
-
-
-def _texts_of(span: SpanRecord, tools: str | None) -> Iterator[Text]:
-    for name, is_json in TEXTS.items():
-        if value := tools if name == TOOLS else getattr(span, name):
-            yield name, value, is_json
+    return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(abridged(span.attributes, span)))
 
 
 def copy_rows(table: str, values: Iterable[tuple[Any, ...]]) -> None:

@@ -3,7 +3,7 @@
 The rows of traces that are there are locked before this runs, so no other batch can write the same spans meanwhile.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -12,10 +12,13 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from traces.attributes import TOOLS, abridged, restored
+from traces.attributes import HELD, PARTS, abridged
 from traces.ingest.clean import MAX_ATTRIBUTES
-from traces.ingest.columns import COLUMNS, KEY, NAMES, TEXTS, copy_rows
+from traces.ingest.columns import COLUMNS, KEY, NAMES, copy_rows
 from traces.ingest.cost import Estimator
+from traces.ingest.record import SpanRecord
+
+Key = tuple[UUID, str]  # the row of a trace, and a span of it
 
 
 class Change(NamedTuple):
@@ -47,6 +50,9 @@ class _Merged(NamedTuple):
 
 
 DIALECT = "agentops.dialect"  # what reads a span may change with what it says; see otlp_record.py
+# Attributes that are new join those that are stored, while there is room.
+_ROOM = f"coalesce(pg_column_size(s.attributes), 0) < {MAX_ATTRIBUTES}"
+_NEW_ATTRIBUTES = f"{_ROOM} AND n.attributes - ARRAY(SELECT jsonb_object_keys(s.attributes)) <> '{{}}'"
 _USING = " AND ".join([*(f"s.{name} = n.{name}" for name in KEY), "s.trace_day = ANY(%(days)s)"])
 _FILLED = [column.name for column in COLUMNS if column.merge == "fill"]
 _ADDED = " OR ".join(
@@ -55,55 +61,51 @@ _ADDED = " OR ".join(
         "n.ended_at > s.ended_at",
         "s.ended_at IS NULL AND n.ended_at IS NOT NULL",
         "(s.synthetic_time AND NOT n.synthetic_time)",
+        f"({_NEW_ATTRIBUTES})",
     ]
 )
 # Times that a door made up (a file without a clock, an absurd time) contradict nothing.
 _MADE_UP = "s.synthetic_time OR n.synthetic_time OR n.original_timestamp IS NOT NULL"
+# One text may be stored whole and as a reference, by whether its column was there; see traces/attributes.py.
+_OTHER_ATTRIBUTES = f"""
+EXISTS (SELECT FROM jsonb_each(s.attributes) a JOIN jsonb_each(n.attributes) b USING (key)
+        WHERE a.value <> b.value AND key <> '{DIALECT}' AND (a.value ? '{PARTS}') = (b.value ? '{PARTS}'))
+"""
 _CONTRADICTS = " OR ".join(
     [
         *(f"(s.{name} <> n.{name})" for name in _FILLED),
         f"(s.started_at <> n.started_at AND NOT ({_MADE_UP}))",
+        f"(s.attributes <> n.attributes AND {_OTHER_ATTRIBUTES})",
     ]
 )
-# Attributes as they were sent are joined and compared in Python: what is stored of them refers to texts of its own row.
-_TEXTS = ", ".join(
-    "(SELECT sent FROM traces_toolset WHERE id = {0}.toolset_id)" if name == TOOLS else f"{{0}}.{name}"
-    for name in TEXTS
-)
-_ATTRIBUTES = f"""
-CASE WHEN s.attributes IS DISTINCT FROM n.attributes THEN
-    json_build_array(s.attributes, json_build_array({_TEXTS.format("s")}),
-                     n.attributes, json_build_array({_TEXTS.format("n")}))::text END
-"""
 _PREVIEWS = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in ("input_preview", "output_preview"))
 _SET = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in _FILLED)
 
+# What is left out of attributes is in the texts that came with them (traces/attributes.py): not where others stay.
+_TEXTS_DIFFER = " OR ".join(f"s.{name} <> n.{name}" for name in HELD)
 _STARTED = "CASE WHEN s.synthetic_time AND NOT n.synthetic_time THEN n.started_at ELSE s.started_at END"
 _MERGED = ", ".join(_STARTED if name == "started_at" else f"coalesce(s.{name}, n.{name})" for name in _Merged._fields)
 _IS_OTHER = f"({_MERGED}) IS DISTINCT FROM ({', '.join(f's.{name}' for name in _Merged._fields)})"
-_STAGING = """
-CREATE TEMP TABLE IF NOT EXISTS span_staging (LIKE traces_span, adds boolean, contradicts boolean) ON COMMIT DROP
-"""
 _FIND = f"""
-SELECT s.trace_ref_id, s.span_id, {_ATTRIBUTES}, ({_ADDED}) IS TRUE, s.event_type, s.is_error, s.input_tokens,
-       s.output_tokens, s.cached_tokens, s.cost_usd, s.estimated_usd, {_IS_OTHER}, {_MERGED}
+SELECT s.trace_ref_id, s.span_id, ({_TEXTS_DIFFER}) IS TRUE, ({_ADDED}) IS TRUE, s.event_type, s.is_error,
+       s.input_tokens, s.output_tokens, s.cached_tokens, s.cost_usd, s.estimated_usd, {_IS_OTHER}, {_MERGED}
 FROM span_staging n JOIN traces_span s ON {_USING}
 """  # noqa: S608 - built from COLUMNS alone
 _UPDATE = f"""
 UPDATE traces_span s SET {_SET}, {_PREVIEWS},
-       attributes = CASE WHEN n.adds THEN n.attributes ELSE s.attributes END,
+       attributes = CASE WHEN {_NEW_ATTRIBUTES} THEN n.attributes || coalesce(s.attributes, '{{}}')
+           ELSE s.attributes END,
        ended_at = greatest(s.ended_at, n.ended_at),
        started_at = {_STARTED},
        estimated_usd = CASE WHEN {_IS_OTHER} THEN n.estimated_usd ELSE s.estimated_usd END,
        synthetic_time = s.synthetic_time AND n.synthetic_time,
-       arrival = CASE WHEN n.adds OR {_ADDED} THEN n.arrival ELSE s.arrival END,
-       revised = s.revised OR (n.contradicts OR {_CONTRADICTS}) IS TRUE
-FROM span_staging n WHERE {_USING} AND (n.adds OR n.contradicts OR {_ADDED} OR {_CONTRADICTS})
+       arrival = CASE WHEN ({_ADDED}) THEN n.arrival ELSE s.arrival END,
+       revised = s.revised OR ({_CONTRADICTS}) IS TRUE
+FROM span_staging n WHERE {_USING} AND (({_ADDED}) OR ({_CONTRADICTS}))
 """  # noqa: S608 - built from COLUMNS alone
-_JOIN_ATTRIBUTES = """
-UPDATE span_staging n SET attributes = v.attributes, adds = v.adds, contradicts = v.contradicts
-FROM unnest(%s::uuid[], %s::text[], %s::jsonb[], %s::bool[], %s::bool[])
-    AS v (trace, span, attributes, adds, contradicts)
+_RESTORE = """
+UPDATE span_staging n SET attributes = v.attributes
+FROM unnest(%s::uuid[], %s::text[], %s::jsonb[]) AS v (trace, span, attributes)
 WHERE n.trace_ref_id = v.trace AND n.span_id = v.span
 """
 _ESTIMATE = """
@@ -117,72 +119,50 @@ SELECT {NAMES} FROM span_staging n WHERE NOT EXISTS (SELECT FROM traces_span s W
 """  # noqa: S608 - built from COLUMNS alone
 
 
-def merge(values: Iterable[tuple[Any, ...]], days: Iterable[date]) -> dict[tuple[UUID, str], Change]:
+def merge(
+    values: Iterable[tuple[Any, ...]], records: Mapping[Key, SpanRecord], days: Iterable[date]
+) -> dict[Key, Change]:
     """Write rows of some days, of which some are there; return what was stored of those, by (trace row, span id).
 
-    Four statements, one more where attributes differ, and where a cost is to be estimated anew. No two of the rows may
-    have the same key.
+    Four statements, one more where a cost is to be estimated anew, and where texts contradict those that are stored.
+    No two of the rows may have the same key.
     """
     sent = {"days": list(days)}
     with connection.cursor() as cursor:
-        cursor.execute(_STAGING)
+        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS span_staging (LIKE traces_span) ON COMMIT DROP")
         cursor.execute("TRUNCATE span_staging")
         copy_rows("span_staging", values)
         cursor.execute(_FIND, sent)
-        found, joined, anew = _changes(cursor.fetchall())
-        for statement, rows in ((_JOIN_ATTRIBUTES, joined), (_ESTIMATE, anew)):
-            if rows:
-                cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+        rows = cursor.fetchall()
+        whole = [_whole(records[row[:2]], row) for row in rows if row[2]]
+        found, anew = _changes(rows)
+        for statement, changes in ((_RESTORE, whole), (_ESTIMATE, anew)):
+            if changes:
+                cursor.execute(statement, [list(column) for column in zip(*changes, strict=True)])
         cursor.execute(_UPDATE, sent)
         cursor.execute(_INSERT, sent)
     return found
 
 
+def _whole(record: SpanRecord, row: tuple[Any, ...]) -> tuple[UUID, str, str | None]:
+    """Return the attributes of a span as they are stored in a row that holds none of its texts."""
+    trace, span, *_ = row
+    kept = None if record.attributes is None else msgspec.json.encode(abridged(record.attributes)).decode()
+    return trace, span, kept
+
+
 def _changes(
     rows: list[tuple[Any, ...]],
-) -> tuple[dict[tuple[UUID, str], Change], list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Return what each span was, how attributes join, and the estimates of costs that are made of other things now."""
-    found: dict[tuple[UUID, str], Change] = {}
-    joined, anew = [], []
+) -> tuple[dict[Key, Change], list[tuple[UUID, str, Decimal | None]]]:
+    """Return what each span was, and the estimates of those of which a merge changes what their cost is made of."""
+    found: dict[Key, Change] = {}
+    anew: list[tuple[UUID, str, Decimal | None]] = []
     estimator, width = Estimator(), len(Change._fields)
-    for trace, span, attributes, *rest in rows:
-        if attributes is not None:
-            join = _join(attributes)
-            joined.append((trace, span, *join))
-            rest[0] = rest[0] or join.adds
+    for trace, span, _, *rest in rows:
         *before, is_other = rest[:width]
         change = Change._make([*before, before[-1]])
         if is_other:
             change = change._replace(estimate=estimator.estimate(_Merged(*rest[width:])))
             anew.append((trace, span, change.estimate))
         found[trace, span] = change
-    return found, joined, anew
-
-
-class _Join(NamedTuple):
-    """What becomes of stored attributes, where others add to them; and whether these contradict them."""
-
-    attributes: str | None
-    adds: bool
-    contradicts: bool
-
-
-def _join(both: str) -> _Join:
-    """Return what becomes of attributes; new ones join those that are stored, while there is room."""
-    kept, kept_texts, sent, sent_texts = msgspec.json.decode(both)
-    old, new = ({} if one is None else restored(one, dict(zip(TEXTS, texts, strict=True)).__getitem__)
-                for one, texts in ((kept, kept_texts), (sent, sent_texts)))  # fmt: skip
-    contradicts = any(_encode(old[key]) != _encode(new[key]) for key in old.keys() & new.keys() - {DIALECT})
-    adds = bool(new.keys() - old.keys()) and len(_encode(old)) < MAX_ATTRIBUTES
-    if not adds:
-        return _Join(None, adds, contradicts)
-    filled = (
-        (name, text, is_json)
-        for (name, is_json), *texts in zip(TEXTS.items(), kept_texts, sent_texts, strict=True)
-        if (text := next((one for one in texts if one is not None), None)) is not None
-    )
-    return _Join(_encode(abridged(new | old, filled)).decode(), adds, contradicts)
-
-
-def _encode(value: Any) -> bytes:
-    return msgspec.json.encode(value, order="deterministic")
+    return found, anew

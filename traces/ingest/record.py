@@ -16,14 +16,11 @@ class ToolsetRecord(msgspec.Struct, frozen=True):
 
     sha256: bytes
     tools: list[dict[str, Any]]
-    sent: str | None = None  # the text of an attribute that they were read from
-    sent_sha256: str | None = None  # in hex
 
 
-def toolset(tools: list[dict[str, Any]], sent: str | None = None) -> ToolsetRecord:
+def toolset(tools: list[dict[str, Any]]) -> ToolsetRecord:
     """Return the record of tools: the order of their keys makes no difference."""
-    key = sha256(msgspec.json.encode(tools, order="deterministic")).digest()
-    return ToolsetRecord(key, tools, sent, None if sent is None else sha256(sent.encode()).hexdigest())
+    return ToolsetRecord(sha256(msgspec.json.encode(tools, order="deterministic")).digest(), tools)
 
 
 class SpanRecord(msgspec.Struct, frozen=True, gc=False):

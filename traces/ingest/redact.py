@@ -27,7 +27,6 @@ LINES = {"name", "tool_name", "agent", "model", "provider", "decision", "input_p
 IDS = {"span_id", "parent_span_id", "session_id", "external_id", "approval_id", "call_id", "event_type", "status",
        "original_timestamp"}  # fmt: skip
 OUTPUTS = {"output", "text", "error"}  # what the line that previews an output is made of
-ToolsetKey = tuple[bytes, str | None]
 Record = TypeVar("Record", SpanRecord, TraceRecord)
 
 
@@ -43,7 +42,7 @@ def redact(project: Project, batch: Batch) -> Batch:
 
 def redacted(batch: Batch, redactor: Redactor) -> Batch:
     """Return the batch as `redact` does, after a look at each of its spans."""
-    toolsets: dict[ToolsetKey, ToolsetRecord] = {}
+    toolsets: dict[bytes, ToolsetRecord] = {}
     return msgspec.structs.replace(
         batch,
         spans=[_span(redactor, span, toolsets) for span in batch.spans],
@@ -53,7 +52,7 @@ def redacted(batch: Batch, redactor: Redactor) -> Batch:
     )
 
 
-def _span(redactor: Redactor, span: SpanRecord, toolsets: dict[ToolsetKey, ToolsetRecord]) -> SpanRecord:
+def _span(redactor: Redactor, span: SpanRecord, toolsets: dict[bytes, ToolsetRecord]) -> SpanRecord:
     tools = _toolset(redactor, span.toolset, toolsets) if span.toolset else None
     if redactor.has_rules or may_hold_secrets(_bytes_of(span)):
         span = _derived(_fields(redactor, span), span)
@@ -98,15 +97,14 @@ def _derived(span: SpanRecord, sent: SpanRecord) -> SpanRecord:
     return msgspec.structs.replace(span, **made) if made else span
 
 
-def _toolset(redactor: Redactor, sent: ToolsetRecord, known: dict[ToolsetKey, ToolsetRecord]) -> ToolsetRecord:
+def _toolset(redactor: Redactor, sent: ToolsetRecord, known: dict[bytes, ToolsetRecord]) -> ToolsetRecord:
     """Return the toolset without secrets; the same one for all spans of the batch that offer it."""
-    key = sent.sha256, sent.sent
-    if key not in known:
-        new, text = sent.tools, sent.sent
-        if redactor.has_rules or may_hold_secrets(msgspec.json.encode([new, text])):
-            new, text = redactor.value(new), None if text is None else redactor.text(text)
-        known[key] = sent if (new, text) == (sent.tools, sent.sent) else toolset(new, text)
-    return known[key]
+    if sent.sha256 not in known:
+        new = sent.tools
+        if redactor.has_rules or may_hold_secrets(msgspec.json.encode(sent.tools)):
+            new = redactor.value(sent.tools)
+        known[sent.sha256] = sent if new == sent.tools else toolset(new)
+    return known[sent.sha256]
 
 
 def _rejection(redactor: Redactor, sent: Rejection) -> Rejection:

@@ -22,7 +22,7 @@ from traces.ingest.record import Batch, Origin, Rejection, SpanRecord, ToolsetRe
 from traces.ingest.redact import redact
 from traces.ingest.threads import fold
 from traces.ingest.trace_rows import RacedError, TraceRow, lock_traces, write_traces
-from traces.ingest.upsert import StoredToolset, as_json, upsert_sessions, upsert_toolsets
+from traces.ingest.upsert import as_json, upsert_sessions, upsert_toolsets
 from traces.models import DetectJob, IngestBatch
 from traces.signals import stored
 
@@ -113,7 +113,7 @@ def _unsaid(trace: UUID) -> TraceRecord:
 def _write_spans(
     project: Project,
     spans: Sequence[SpanRecord],
-    toolsets: dict[bytes, StoredToolset],
+    toolsets: dict[bytes, UUID],
     sums: dict[UUID, rollup.Sums],
     *,
     is_new: bool,
@@ -131,7 +131,8 @@ def _write_spans(
             copy_rows("traces_span", values)
             is_new = False  # a wave after the first repeats what that has written
         else:
-            changes = merge.merge(values, _days(of_trace.row for of_trace in sums.values()))
+            sent = {(of_trace.row.id, span.span_id): span for span, of_trace in placed}
+            changes = merge.merge(values, sent, _days(of_trace.row for of_trace in sums.values()))
         for span, of_trace in placed:
             change = changes.get((of_trace.row.id, span.span_id)) if changes else None
             of_trace.add(span, change)
@@ -153,20 +154,15 @@ def _days(rows: Iterable[TraceRow]) -> set[date]:
 def _rows(
     project: Project,
     placed: Iterable[tuple[SpanRecord, rollup.Sums]],
-    toolsets: dict[bytes, StoredToolset],
+    toolsets: dict[bytes, UUID],
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of spans, each with the next place in its trace's order of arrival."""
     key = project.pk.bytes
     for span, of_trace in placed:
         trace, arrival = of_trace.row, of_trace.arrivals
         of_trace.arrivals += 1  # a duplicate leaves a gap, which harms nobody
-        toolset, tools = None, None
-        if span.toolset:
-            stored = toolsets[span.toolset.sha256]
-            toolset = stored.id.bytes
-            tools = span.toolset.sent if span.toolset.sent_sha256 == stored.sent_sha256 else None
-        place = Placed(key, trace.trace_day, of_trace.key, trace.last_received_at, arrival, False, toolset)
-        yield row(span, place, tools=tools)
+        toolset = toolsets[span.toolset.sha256].bytes if span.toolset else None
+        yield row(span, Placed(key, trace.trace_day, of_trace.key, trace.last_received_at, arrival, False, toolset))
 
 
 def _waves(spans: Sequence[SpanRecord]) -> Iterable[Sequence[SpanRecord]]:

@@ -1,7 +1,7 @@
 """The sessions and toolsets that a batch names; ids sorted, so that no two batches deadlock."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from traces.ingest.record import ToolsetRecord, TraceRecord
+from traces.models import Toolset
 
 
 def as_json(rows: Sequence[dict[str, Any]] | dict[str, Any]) -> str:
@@ -50,46 +51,31 @@ def upsert_sessions(project_id: UUID, traces: Iterable[TraceRecord]) -> dict[str
         return known
 
 
-_KNOWN_TOOLSETS = """
-SELECT sha256, id, encode(sha256(convert_to(sent, 'UTF8')), 'hex') FROM traces_toolset
-WHERE project_id = %s AND sha256 = ANY(%s)
-"""
-# The text that comes first stays, as spans refer to it.
 _TOOLSETS = """
-INSERT INTO traces_toolset AS t (id, project_id, sha256, tools, sent)
-SELECT id, %(project)s, sha256, tools, sent
-FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(tools)s::jsonb[], %(sent)s::text[])
-    AS s (id, sha256, tools, sent) ORDER BY sha256
-ON CONFLICT (project_id, sha256) DO UPDATE SET sent = coalesce(t.sent, excluded.sent)
-RETURNING sha256, id, encode(sha256(convert_to(sent, 'UTF8')), 'hex')
+INSERT INTO traces_toolset AS t (id, project_id, sha256, tools)
+SELECT id, %(project)s, sha256, tools FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(tools)s::jsonb[])
+    AS s (id, sha256, tools) ORDER BY sha256
+ON CONFLICT (project_id, sha256) DO UPDATE SET tools = t.tools
+RETURNING sha256, id
 """
-
-
-class StoredToolset(NamedTuple):
-    """The row of a toolset, and the SHA-256 of the text that it was read from in hex; None while none was sent."""
-
-    id: UUID
-    sent_sha256: str | None
 
 
 # Toolsets that this process has seen committed; nothing ever deletes one while its project is there.
-_seen: dict[tuple[UUID, bytes], StoredToolset] = {}
+_seen: dict[tuple[UUID, bytes], UUID] = {}
 MOST_SEEN = 10_000
 
 
-def upsert_toolsets(project_id: UUID, toolsets: dict[bytes, ToolsetRecord]) -> dict[bytes, StoredToolset]:
-    """Return the rows of the toolsets by their hash. No statement for those seen before, two when one is new."""
-    seen = {sha256: _seen.get((project_id, sha256)) for sha256 in toolsets}  # other threads clear it
-    known = {sha256: row for sha256, row in seen.items() if row and _is_whole(row, toolsets[sha256])}
+def upsert_toolsets(project_id: UUID, toolsets: dict[bytes, ToolsetRecord]) -> dict[bytes, UUID]:
+    """Return the row ids of the toolsets by their hash. No statement for those seen before, two when one is new."""
+    known = {sha256: key for sha256 in toolsets if (key := _seen.get((project_id, sha256)))}  # other threads clear it
     if len(known) == len(toolsets):
         return known
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN_TOOLSETS, [project_id, list(toolsets)])
-        known = dict(map(_stored, cursor.fetchall()))
+    stored = Toolset.objects.of(project_id).filter(sha256__in=toolsets).values_list("sha256", "id")
+    known = {bytes(sha256): found for sha256, found in stored}
     if len(_seen) > MOST_SEEN:
         _seen.clear()
-    _seen.update({(project_id, sha256): row for sha256, row in known.items()})
-    new = {key: one for key, one in toolsets.items() if key not in known or not _is_whole(known[key], one)}
+    _seen.update({(project_id, sha256): key for sha256, key in known.items()})
+    new = {sha256: toolset for sha256, toolset in toolsets.items() if sha256 not in known}
     if not new:
         return known
     sent: dict[str, Any] = {
@@ -97,18 +83,7 @@ def upsert_toolsets(project_id: UUID, toolsets: dict[bytes, ToolsetRecord]) -> d
         "ids": [uuid7() for _ in new],
         "hashes": list(new),
         "tools": [Jsonb(toolset.tools) for toolset in new.values()],
-        "sent": [toolset.sent for toolset in new.values()],
     }
     with connection.cursor() as cursor:
         cursor.execute(_TOOLSETS, sent)
-        return known | dict(map(_stored, cursor.fetchall()))
-
-
-def _is_whole(row: StoredToolset, toolset: ToolsetRecord) -> bool:
-    """Say whether nothing is to be added to a row."""
-    return row.sent_sha256 is not None or toolset.sent is None
-
-
-def _stored(found: Sequence[Any]) -> tuple[bytes, StoredToolset]:
-    sha256, key, sent_sha256 = found
-    return bytes(sha256), StoredToolset(key, sent_sha256)
+        return known | {bytes(sha256): found for sha256, found in cursor.fetchall()}

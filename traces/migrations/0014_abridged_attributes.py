@@ -7,7 +7,6 @@ class Migration(migrations.Migration):
     dependencies = [("traces", "0013_short_bodies_inline")]
 
     operations = [
-        migrations.AddField("toolset", "sent", models.TextField(null=True)),
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.RenameField("span", "attributes", "kept_attributes"),

@@ -1,12 +1,14 @@
 """A span, one recorded unit of work, and the toolset that it offered to a model."""
 
+from functools import partial
+
 from django.db import models
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project
 from agentops.accounts.scoped import ProjectScopedQuerySet
-from traces.attributes import TOOLS, Attributes, restored
+from traces.attributes import Attributes, restored
 from traces.costs import Cost
 from traces.models.trace import Trace
 
@@ -26,8 +28,7 @@ class Toolset(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
     sha256 = models.BinaryField(max_length=32)
-    tools = models.JSONField()  # [{"name", "schema", "risk"}]
-    sent = models.TextField(null=True)  # noqa: DJ001 - the attribute that they were first read from, as it was sent
+    tools = models.JSONField()  # [{"name", "schema", "risk"}], as sent
     created_at = models.DateTimeField(db_default=Now())
 
     objects = ProjectScopedQuerySet.as_manager()
@@ -100,7 +101,4 @@ class Span(Cost):
     @property
     def attributes(self) -> Attributes | None:
         """What the sender says beside the columns, as it was sent."""
-        return None if self.kept_attributes is None else restored(self.kept_attributes, self._text)
-
-    def _text(self, name: str) -> str:
-        return str(self.toolset.sent if name == TOOLS and self.toolset else getattr(self, name))
+        return None if self.kept_attributes is None else restored(self.kept_attributes, partial(getattr, self))

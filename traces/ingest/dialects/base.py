@@ -192,16 +192,16 @@ def named_arguments(sent: Any) -> Any:
 def schemas(offered: Any) -> ToolsetRecord | None:
     """Return tools as the product knows them from any of the shapes that providers give them, or its JSON."""
     if isinstance(offered, str):
-        return _schemas_of_text(offered) if len(offered) < REPEATED else _schemas(parsed(offered), offered)
+        return _schemas_of_text(offered) if len(offered) < REPEATED else _schemas(parsed(offered))
     return _schemas(offered)
 
 
 @lru_cache(maxsize=64)  # every request to a model offers the same ones again
 def _schemas_of_text(offered: str) -> ToolsetRecord | None:
-    return _schemas(parsed(offered), offered)
+    return _schemas(parsed(offered))
 
 
-def _schemas(offered: Any, sent: str | None = None) -> ToolsetRecord | None:
+def _schemas(offered: Any) -> ToolsetRecord | None:
     found: list[dict[str, Any]] = []
     for one in offered if isinstance(offered, list) else []:
         tool = parsed(one)
@@ -211,7 +211,7 @@ def _schemas(offered: Any, sent: str | None = None) -> ToolsetRecord | None:
             continue
         schema = next((tool[key] for key in SCHEMA_KEYS if isinstance(tool.get(key), dict)), None)
         found.append({"name": tool["name"][:200]} | ({"schema": schema} if schema is not None else {}))
-    return toolset(found, sent) if found else None
+    return toolset(found) if found else None
 
 
 SCHEMA_KEYS = ("input_schema", "parameters", "inputSchema", "parameters_json_schema", "schema")

@@ -30,6 +30,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "ascii": lambda text: _ascii(text)[1:-1],
     "spaced": lambda text: msgspec.json.format(text, indent=0),  # JSON with spaces, as Python writes it
     "spaced ascii": lambda text: _ascii(msgspec.json.decode(text)),
+    "string": msgspec.json.decode,  # what a JSON string says
 }
 
 
@@ -73,11 +74,14 @@ class _Held:
         """Return the reference to the text where it is all that was sent."""
         if sent == self.text:
             return [self.name]
-        if self.is_json and sent[0] == self.text[0] and sent[-1] == self.text[-1]:
-            for name in ("spaced",) if len(self.within) == 2 else ("spaced ascii", "spaced"):
-                if self.form(name) == sent:
-                    return [self.name, name]
-        return None
+        if not self.is_json:
+            return None
+        names: tuple[str, ...] = ()
+        if self.text[0] == '"':
+            names = ("string",)
+        elif sent[0] == self.text[0] and sent[-1] == self.text[-1]:
+            names = ("spaced",) if self.text.isascii() else ("spaced ascii", "spaced")
+        return next(([self.name, name] for name in names if self.form(name) == sent), None)
 
 
 def _held_by(row: object) -> list[_Held]:
@@ -90,9 +94,11 @@ def _parts(sent: str, held: list[_Held]) -> list[Any] | None:
     size = len(sent)
     parts: list[Any] = [sent]
     for one in held:
-        if one.size <= size <= FAR * one.size:
-            if (reference := one.whole(sent)) is not None:
-                return [reference]
+        if size > FAR * one.size:
+            continue
+        if (reference := one.whole(sent)) is not None:
+            return [reference]
+        if size >= one.size:
             parts = [new for part in parts for new in _split(part, one)]
     return parts if len(parts) > 1 else None
 

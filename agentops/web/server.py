@@ -1,7 +1,7 @@
 """The web server of `up`: uvicorn, with connections shared fairly among the processes that listen at one door.
 
 `python -m agentops.web.server FD` serves at a socket that listens already. Uvicorn alone takes all connections that
-wait the moment it wakes: of four exporters mostly three or four came to one of two processes, and one processor idled.
+wait the moment it wakes: of four exporters three or four may come to one of two processes, and stay there for hours.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
                     await self._take_one()
             except (BlockingIOError, ConnectionAbortedError):
                 continue  # another process was sooner, or the client has gone
-            except OSError:
+            except Exception:  # whatever it was, the next connection is taken
                 log.exception("connection_not_taken")
                 await asyncio.sleep(NO_ROOM_S)
 

@@ -74,11 +74,11 @@ thorough = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_whatever_is_stored_is_read_as_it_was_sent(
     said: str, thought: str, result: list[Any], loose: Any, data: st.DataObject
 ) -> None:
-    output = msgspec.json.encode(result).decode()
+    output = msgspec.json.encode(data.draw(st.sampled_from([result, thought + said]))).decode()
     row = SimpleNamespace(text=said, thinking=thought, output=output)
     written = [said, thought, output, "x" * SHORTEST, "", '"']
     written += [FORMS[form](text) for text in (said, thought, output) for form in ("json", "ascii")]
-    written += [FORMS[form](output) for form in ("spaced", "spaced ascii")]
+    written += [FORMS[form](output) for form in ("spaced", "spaced ascii")] + [thought + said]
     joined = st.lists(st.sampled_from(written), max_size=4).map("".join)
     keys = st.sampled_from(["b", "c", PARTS, ASKED, "otel.body"])
     sent = data.draw(st.dictionaries(keys, joined | st.lists(joined) | values))
@@ -90,8 +90,11 @@ def test_whatever_is_stored_is_read_as_it_was_sent(
 
 def test_what_columns_hold_is_stored_once_and_read_as_it_was_sent(exporter: Exporter) -> None:
     chat, tool = answer(), TOOL | {"gen_ai.tool.call.result": json.dumps(RESULT), "output.value": json.dumps(RESULT)}
-    exporter.send(span(1, chat), span(2, tool), span(3, {"note": SAID}))
-    model, call, other = exporter.spans()
+    plain = TOOL | {"gen_ai.tool.call.id": "call-2", "gen_ai.tool.call.result": SAID}
+    exporter.send(span(1, chat), span(2, tool), span(3, {"note": SAID}), span(4, plain))
+    model, call, other, spoken = exporter.spans()
+    assert as_sent(spoken, plain)
+    assert size(spoken.span_id) < len(json.dumps(spoken.attributes)) - len(SAID)
     assert (model.text, json.loads(call.output or "")) == (SAID, RESULT)
     assert as_sent(model, chat)
     assert as_sent(call, tool)

@@ -58,7 +58,11 @@ class Server(uvicorn.Server):
         connection, address = self._door.accept()
         connection.setblocking(False)
         senders.came(address[:2])
-        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def _protocol(self) -> asyncio.Protocol:
         return HttpToolsProtocol(self.config, self.server_state, self.lifespan.state)

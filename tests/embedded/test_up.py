@@ -1,17 +1,13 @@
 """`manage.py up`, started for real: what it makes, what it refuses, what it survives."""
 
-import http.client
-import json
 import os
 import signal
 import socket
 import stat
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Barrier
 
 import psycopg
 import pytest
@@ -276,38 +272,3 @@ def test_who_listens_to_all_is_told_which_setting_lets_them_in(
     options = up._parse(["--host", host])
     up._announce(read_env({"AGENTOPS_PUBLIC_URL": url}), {"link": None, "is_anybody_told": True}, options)
     assert ("AGENTOPS_PUBLIC_URL" in capsys.readouterr().out) == is_said
-
-
-def test_exporters_that_keep_their_connections_are_shared_among_the_web_processes(running: Instance) -> None:
-    running.wait_until_whole()
-    address = running.url.removeprefix("http://")
-    exporters = [http.client.HTTPConnection(address, timeout=30) for _ in range(6)]
-    ready = Barrier(len(exporters))
-
-    def send(exporter: http.client.HTTPConnection) -> int:
-        ready.wait()
-        answers = []
-        for number in range(3):
-            step = {"trace_id": f"shared-{id(exporter)}", "step_number": number, "event_type": "error"}
-            body = json.dumps(step | {"timestamp": "2026-03-16T12:00:00Z"})
-            exporter.request("POST", "/api/v1/traces", body, {"Authorization": f"Bearer {running.api_key}"})
-            with exporter.getresponse() as answer:
-                answers.append(answer.status)
-                answer.read()
-        assert answers == [200, 200, 200]
-        return int(exporter.sock.getsockname()[1])
-
-    with ThreadPoolExecutor(len(exporters)) as pool:
-        ports = set(pool.map(send, exporters))
-    held = [len(ports & remote_ports(pid)) for pid in running.pids("web")]
-    for exporter in exporters:
-        exporter.close()
-    assert sum(held) == 6
-    assert min(held) >= 2, held
-
-
-def remote_ports(pid: int) -> set[int]:
-    """The ports at the other end of a process's connections over IPv4."""
-    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return {int(line[2].rpartition(":")[2], 16) for line in lines if f"socket:[{line[9]}]" in links}

@@ -7,10 +7,10 @@ import pytest
 
 from tests.builders import make_project
 from tests.traces.otlp import CHAT, TOOL, Exporter, child, span
-from traces.attributes import ASKED
 from traces.detectors.fold import detect_trace
 from traces.detectors.models import DetectorState, Finding
 from traces.ingest.dialects.messages import ASKED_CHARS, ASKED_TEXTS
+from traces.ingest.record import ASKED
 from traces.models import Trace
 
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.django_db
 # Where a row lies and when it came, and what was noted when it was received first.
 OF_RECEIPT = {"project_id", "trace_day", "trace_ref_id", "received_at", "arrival", "toolset_id"}
 OF_RECEIPT |= {"repaired", "original_timestamp"}
-OF_RECEIPT |= {"attributes"}  # compared as they were sent
 PREVIEWS = {"input_preview", "output_preview"}  # of what was cut, its JSON was quoted since
 OURS = {"id", "project", "session", "trace_day", "received_at", "last_received_at", "closes_at", "closed_at"}
 OURS |= {"arrivals", "shape", "shape_stride", "preview", "model"}  # these go by the order in which steps came
@@ -29,9 +28,9 @@ SUMS = [field.name for field in Trace._meta.concrete_fields if field.name not in
 def rows(project: Project, without: Collection[str] = ()) -> tuple[list[Any], list[Any]]:
     spans = Span.objects.of(project).order_by("trace_ref__trace_id", "span_id")
     traces = Trace.objects.of(project).order_by("trace_id")
-    found = spans.values_list(*(name for name in NAMES if name not in without), "toolset__tools")
-    sent = [span.attributes for span in spans.select_related("toolset")]
-    return list(zip(found, sent, strict=True)), list(traces.values_list(*SUMS, "session__session_id"))
+    return list(spans.values_list(*(name for name in NAMES if name not in without), "toolset__tools")), list(
+        traces.values_list(*SUMS, "session__session_id")
+    )
 
 
 def exported(project: Project) -> list[dict[str, Any]]:

@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from traces.attributes import ASKED
 from traces.detectors.base import SETTLE_S, UNDOES, Moment, Step
 from traces.detectors.steps import FAR, Reader, texts_of
 from traces.detectors.toolset import Offers, Toolset, toolset_of
-from traces.ingest.record import Batch, SpanRecord
+from traces.ingest.record import ASKED, Batch, SpanRecord
 from traces.ingest.trajectory import add_trajectory
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the same at each reading, as nothing may depend on it

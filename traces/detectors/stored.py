@@ -14,8 +14,8 @@ import msgspec
 from django.db import connection
 from isal import isal_zlib
 
-from traces.attributes import ASKED
 from traces.detectors.base import RESULT_CHARS, UNDOES
+from traces.ingest.record import ASKED
 from traces.models import Trace
 from traces.queries import LAST
 

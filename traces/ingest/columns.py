@@ -8,7 +8,6 @@ import msgspec
 from django.db import connection
 from psycopg.types.string import BytesBinaryDumper
 
-from traces.attributes import abridged
 from traces.ingest.record import SpanRecord
 
 
@@ -94,7 +93,7 @@ def row(span: SpanRecord, place: Placed) -> tuple[Any, ...]:
     said = msgspec.structs.astuple(span)
     if span.attributes is None:
         return place + said[_SAID]
-    return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(abridged(span.attributes, span)))
+    return (*place, *said[_TEXTS], JSONB_VERSION + msgspec.json.encode(span.attributes))
 
 
 def copy_rows(table: str, values: Iterable[tuple[Any, ...]]) -> None:

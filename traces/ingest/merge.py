@@ -3,22 +3,17 @@
 The rows of traces that are there are locked before this runs, so no other batch can write the same spans meanwhile.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.db import connection
 
-from traces.attributes import HELD, PARTS, abridged
 from traces.ingest.clean import MAX_ATTRIBUTES
 from traces.ingest.columns import COLUMNS, KEY, NAMES, copy_rows
 from traces.ingest.cost import Estimator
-from traces.ingest.record import SpanRecord
-
-Key = tuple[UUID, str]  # the row of a trace, and a span of it
 
 
 class Change(NamedTuple):
@@ -66,29 +61,22 @@ _ADDED = " OR ".join(
 )
 # Times that a door made up (a file without a clock, an absurd time) contradict nothing.
 _MADE_UP = "s.synthetic_time OR n.synthetic_time OR n.original_timestamp IS NOT NULL"
-# One text may be stored whole and as a reference, by whether its column was there; see traces/attributes.py.
-_OTHER_ATTRIBUTES = f"""
-EXISTS (SELECT FROM jsonb_each(s.attributes) a JOIN jsonb_each(n.attributes) b USING (key)
-        WHERE a.value <> b.value AND key <> '{DIALECT}' AND (a.value ? '{PARTS}') = (b.value ? '{PARTS}'))
-"""
 _CONTRADICTS = " OR ".join(
     [
         *(f"(s.{name} <> n.{name})" for name in _FILLED),
         f"(s.started_at <> n.started_at AND NOT ({_MADE_UP}))",
-        f"(s.attributes <> n.attributes AND {_OTHER_ATTRIBUTES})",
+        f"((s.attributes || n.attributes) - '{DIALECT}' <> (n.attributes || s.attributes) - '{DIALECT}')",
     ]
 )
 _PREVIEWS = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in ("input_preview", "output_preview"))
 _SET = ", ".join(f"{name} = coalesce(s.{name}, n.{name})" for name in _FILLED)
 
-# What is left out of attributes is in the texts that came with them (traces/attributes.py): not where others stay.
-_TEXTS_DIFFER = " OR ".join(f"s.{name} <> n.{name}" for name in HELD)
 _STARTED = "CASE WHEN s.synthetic_time AND NOT n.synthetic_time THEN n.started_at ELSE s.started_at END"
 _MERGED = ", ".join(_STARTED if name == "started_at" else f"coalesce(s.{name}, n.{name})" for name in _Merged._fields)
 _IS_OTHER = f"({_MERGED}) IS DISTINCT FROM ({', '.join(f's.{name}' for name in _Merged._fields)})"
 _FIND = f"""
-SELECT s.trace_ref_id, s.span_id, ({_TEXTS_DIFFER}) IS TRUE, ({_ADDED}) IS TRUE, s.event_type, s.is_error,
-       s.input_tokens, s.output_tokens, s.cached_tokens, s.cost_usd, s.estimated_usd, {_IS_OTHER}, {_MERGED}
+SELECT s.trace_ref_id, s.span_id, ({_ADDED}) IS TRUE, s.event_type, s.is_error, s.input_tokens, s.output_tokens,
+       s.cached_tokens, s.cost_usd, s.estimated_usd, {_IS_OTHER}, {_MERGED}
 FROM span_staging n JOIN traces_span s ON {_USING}
 """  # noqa: S608 - built from COLUMNS alone
 _UPDATE = f"""
@@ -103,11 +91,6 @@ UPDATE traces_span s SET {_SET}, {_PREVIEWS},
        revised = s.revised OR ({_CONTRADICTS}) IS TRUE
 FROM span_staging n WHERE {_USING} AND (({_ADDED}) OR ({_CONTRADICTS}))
 """  # noqa: S608 - built from COLUMNS alone
-_RESTORE = """
-UPDATE span_staging n SET attributes = v.attributes
-FROM unnest(%s::uuid[], %s::text[], %s::jsonb[]) AS v (trace, span, attributes)
-WHERE n.trace_ref_id = v.trace AND n.span_id = v.span
-"""
 _ESTIMATE = """
 UPDATE span_staging n SET estimated_usd = v.usd
 FROM unnest(%s::uuid[], %s::text[], %s::numeric[]) AS v (trace, span, usd)
@@ -119,13 +102,10 @@ SELECT {NAMES} FROM span_staging n WHERE NOT EXISTS (SELECT FROM traces_span s W
 """  # noqa: S608 - built from COLUMNS alone
 
 
-def merge(
-    values: Iterable[tuple[Any, ...]], records: Mapping[Key, SpanRecord], days: Iterable[date]
-) -> dict[Key, Change]:
+def merge(values: Iterable[tuple[Any, ...]], days: Iterable[date]) -> dict[tuple[UUID, str], Change]:
     """Write rows of some days, of which some are there; return what was stored of those, by (trace row, span id).
 
-    Four statements, one more where a cost is to be estimated anew, and where texts contradict those that are stored.
-    No two of the rows may have the same key.
+    Four statements, one more where a cost is to be estimated anew. No two of the rows may have the same key.
     """
     sent = {"days": list(days)}
     with connection.cursor() as cursor:
@@ -133,32 +113,22 @@ def merge(
         cursor.execute("TRUNCATE span_staging")
         copy_rows("span_staging", values)
         cursor.execute(_FIND, sent)
-        rows = cursor.fetchall()
-        whole = [_whole(records[row[:2]], row) for row in rows if row[2]]
-        found, anew = _changes(rows)
-        for statement, changes in ((_RESTORE, whole), (_ESTIMATE, anew)):
-            if changes:
-                cursor.execute(statement, [list(column) for column in zip(*changes, strict=True)])
+        found, anew = _changes(cursor.fetchall())
+        if anew:
+            cursor.execute(_ESTIMATE, [list(column) for column in zip(*anew, strict=True)])
         cursor.execute(_UPDATE, sent)
         cursor.execute(_INSERT, sent)
     return found
 
 
-def _whole(record: SpanRecord, row: tuple[Any, ...]) -> tuple[UUID, str, str | None]:
-    """Return the attributes of a span as they are stored in a row that holds none of its texts."""
-    trace, span, *_ = row
-    kept = None if record.attributes is None else msgspec.json.encode(abridged(record.attributes)).decode()
-    return trace, span, kept
-
-
 def _changes(
     rows: list[tuple[Any, ...]],
-) -> tuple[dict[Key, Change], list[tuple[UUID, str, Decimal | None]]]:
+) -> tuple[dict[tuple[UUID, str], Change], list[tuple[UUID, str, Decimal | None]]]:
     """Return what each span was, and the estimates of those of which a merge changes what their cost is made of."""
-    found: dict[Key, Change] = {}
+    found: dict[tuple[UUID, str], Change] = {}
     anew: list[tuple[UUID, str, Decimal | None]] = []
     estimator, width = Estimator(), len(Change._fields)
-    for trace, span, _, *rest in rows:
+    for trace, span, *rest in rows:
         *before, is_other = rest[:width]
         change = Change._make([*before, before[-1]])
         if is_other:

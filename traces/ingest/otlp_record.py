@@ -5,13 +5,12 @@ from typing import Any
 
 import msgspec
 
-from traces.attributes import ASKED
 from traces.ingest import preview
 from traces.ingest.clean import MAX_ATTRIBUTES, MAX_NAME, MAX_TEXT, cut
 from traces.ingest.cost import money
 from traces.ingest.dialects.base import GATE, MODEL, TOOL, Dialect, Reading
 from traces.ingest.otlp_span import LOGS, Attributes, WireSpan, fit
-from traces.ingest.record import SpanRecord, content_hash
+from traces.ingest.record import ASKED, SpanRecord, content_hash
 from traces.ingest.step import AHEAD, EARLIEST, arguments_hash, sane_time
 
 SAID, ECHO, NAMED = "said:", "echo:", "tool:"  # before what a span is found by, see found_by

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+ASKED = "agentops.asked"  # of a model step's attributes: a list of what people said in its request
 NATIVE = "native"  # the source of batches in the native wire format
 
 

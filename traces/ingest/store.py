@@ -131,8 +131,7 @@ def _write_spans(
             copy_rows("traces_span", values)
             is_new = False  # a wave after the first repeats what that has written
         else:
-            sent = {(of_trace.row.id, span.span_id): span for span, of_trace in placed}
-            changes = merge.merge(values, sent, _days(of_trace.row for of_trace in sums.values()))
+            changes = merge.merge(values, _days(of_trace.row for of_trace in sums.values()))
         for span, of_trace in placed:
             change = changes.get((of_trace.row.id, span.span_id)) if changes else None
             of_trace.add(span, change)

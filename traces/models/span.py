@@ -1,14 +1,11 @@
 """A span, one recorded unit of work, and the toolset that it offered to a model."""
 
-from functools import partial
-
 from django.db import models
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from agentops.accounts.models import Project
 from agentops.accounts.scoped import ProjectScopedQuerySet
-from traces.attributes import Attributes, restored
 from traces.costs import Cost
 from traces.models.trace import Trace
 
@@ -87,7 +84,7 @@ class Span(Cost):
     text = models.TextField(null=True)  # noqa: DJ001
     thinking = models.TextField(null=True)  # noqa: DJ001
     error = models.TextField(null=True)  # noqa: DJ001
-    kept_attributes = models.JSONField(null=True, db_column="attributes")  # see traces/attributes.py
+    attributes = models.JSONField(null=True)
     call_id = models.TextField(null=True)  # noqa: DJ001 - what the same call is found by in other spans
 
     objects = ProjectScopedQuerySet.as_manager()
@@ -97,8 +94,3 @@ class Span(Cost):
 
     def __str__(self) -> str:
         return f"{self.event_type or 'span'} {self.span_id}"
-
-    @property
-    def attributes(self) -> Attributes | None:
-        """What the sender says beside the columns, as it was sent."""
-        return None if self.kept_attributes is None else restored(self.kept_attributes, partial(getattr, self))

@@ -99,7 +99,7 @@ def test_a_schema_that_would_take_for_ever_ends() -> None:
     branching = {"anyOf": [{"type": "array", "items": {"$ref": "#"}}] * 3}
     began = time.process_time()
     fault(branching, deep)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 20  # without an end to it, 3 to the power of 100 steps
 
 
 @pytest.mark.data

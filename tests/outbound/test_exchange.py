@@ -123,7 +123,7 @@ def interim_answers(line: socket.socket, request: Request) -> None:
 
 
 def silence(line: socket.socket, request: Request) -> None:
-    time.sleep(5)
+    time.sleep(100)
 
 
 @pytest.mark.parametrize("behave", [drip, endless_headers, interim_answers, silence])
@@ -132,7 +132,7 @@ def test_the_whole_exchange_is_bounded_whatever_the_receiver_does(behave, allow)
         allow(receiver.port)
         begin = time.monotonic()
         assert failure(receiver.url, timeout_s=0.6) is Reason.TIMED_OUT
-    assert 0.5 < time.monotonic() - begin < 4
+    assert 0.5 < time.monotonic() - begin < 30  # left alone it takes 100 s
 
 
 def test_a_receiver_that_never_reads_is_bounded_too(allow):
@@ -144,12 +144,12 @@ def test_a_receiver_that_never_reads_is_bounded_too(allow):
 
 def test_a_resolver_that_hangs_is_left_behind():
     def slow(host: str, port: int) -> list[str]:
-        time.sleep(3)
+        time.sleep(100)
         return []
 
     begin = time.monotonic()
     assert failure("https://hooks.example.com/", resolve=slow, timeout_s=0.3) is Reason.TIMED_OUT
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < 30
 
 
 @pytest.mark.parametrize(

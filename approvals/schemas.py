@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from approvals.digest import ArgumentsError
 
 
@@ -12,6 +9,9 @@ def check_schema(arguments: dict[str, Any], schema: dict[str, Any] | None) -> No
     """Raise ArgumentsError, naming the place, unless the arguments are what the tool takes."""
     if schema is None:
         return
+    from jsonschema import Draft202012Validator  # a tenth of what a process loads, and most never need it
+    from jsonschema.exceptions import best_match
+
     error = best_match(Draft202012Validator(schema).iter_errors(arguments))
     if error is not None:
         place = "/".join(map(str, error.absolute_path))

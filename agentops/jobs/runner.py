@@ -10,6 +10,7 @@ from django.db import Error, close_old_connections, transaction
 from agentops.jobs.errors import LeaseLostError, describe
 from agentops.jobs.leases import keeper
 from agentops.jobs.models import Job
+from agentops.jobs.queries import late_jobs
 from agentops.jobs.registry import Handler, handled, handlers
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ def run_by_id(kind: str, job_id: UUID) -> bool:
 
 def run_due(kinds: Sequence[str], *, overdue_s: float, for_s: float) -> int:
     """Run due jobs of these kinds, one of each in turn, for about `for_s` seconds or until none is left."""
-    busy = [model for kind, model in handled().items() if kind in kinds]
+    busy = [handled()[kind] for kind in late_jobs(overdue_s, at_most=1, kinds=kinds)]
     end, count = time.monotonic() + for_s, 0
     while busy and time.monotonic() < end:
         for model in list(busy):

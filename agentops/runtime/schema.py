@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import jsonschema
 import msgspec
+
+if TYPE_CHECKING:
+    import jsonschema
 
 MOST_FAULTS = 20
 LONGEST_GOT = 200  # characters of a value that is shown back
@@ -41,7 +43,9 @@ def refusal(tools: Mapping[str, HasSchema], tool: str, arguments: Any) -> dict[s
 
 
 def _faults(schema: dict[str, Any], arguments: Any) -> Iterable[dict[str, Any]]:
-    validator = jsonschema.Draft202012Validator(schema)
+    from jsonschema import Draft202012Validator  # a tenth of what a process loads, and most never need it
+
+    validator = Draft202012Validator(schema)
     found = sorted(validator.iter_errors(arguments), key=lambda error: [str(part) for part in error.absolute_path])
     for error in found:
         yield from _told(error)

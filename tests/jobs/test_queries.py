@@ -35,12 +35,26 @@ def test_a_job_whose_process_died_waits_since_its_lease_ended():
     assert queries.oldest_due_job_s() == pytest.approx(7, abs=2)
 
 
-def test_the_figures_cost_one_query_for_each_kind(django_assert_num_queries):
-    kinds = len(handled())
-    with django_assert_num_queries(kinds):
+def test_the_oldest_job_costs_one_query_for_each_kind_and_late_ones_cost_one_in_all(django_assert_num_queries):
+    with django_assert_num_queries(len(handled())):
         queries.oldest_due_job_s()
-    with django_assert_num_queries(kinds):
+    with django_assert_num_queries(1):
         queries.late_jobs(1, at_most=4)
+
+
+def test_late_jobs_are_those_that_could_be_claimed_counted_up_to_a_limit_and_of_the_kinds_asked_for():
+    for name, delay_s in {"at work": -90, "bad": -80}.items():
+        touch(name, delay_s=delay_s)
+        ProbeJob.objects.claim()
+    ProbeJob.objects.get(name="bad").quarantine("for a test")
+    touch("in time", delay_s=-1)
+    assert queries.late_jobs(5, at_most=4) == {}
+    assert queries.late_jobs(0, at_most=4) == {"probe": 1}
+    touch(*map(str, range(9)), delay_s=-30)
+    assert queries.late_jobs(5, at_most=4) == {"probe": 4}
+    assert queries.late_jobs(5, at_most=4, kinds=["slow_probe"]) == {}
+    assert queries.late_jobs(5, at_most=4, kinds=[]) == {}
+    assert len(ProbeJob.objects.due(overdue_s=5)) == 9
 
 
 def test_quarantined_jobs_are_counted_by_kind_and_are_not_due():

@@ -33,7 +33,7 @@ from tests.prepared import prepared_instance
 
 pytestmark = pytest.mark.crash
 
-COUNT = int(os.environ.get("FAILURES", "30"))
+COUNT = int(os.environ.get("FAILURES", "18"))
 OLD_COUNT = max(6, COUNT // 20)
 CLIENTS = 4
 IS_LONG = COUNT > 100

@@ -42,7 +42,6 @@ HEADERS_MAX, HEADERS_MAX_BYTES = 100, 32 * 1024
 MANY_HEADERS = f"A request may have {HEADERS_MAX} headers, of {HEADERS_MAX_BYTES // 1024} KiB in all."
 # A client that takes its answer more slowly than this for longer than the pause loses the rest of it.
 SEND_MIN_BYTES_S = 16 * 1024
-MARK_LOOK_S = 0.02
 SEND_PAUSE_MAX_S = 30.0
 
 
@@ -236,13 +235,6 @@ async def _answer(status: int, kind: bytes, said: dict[str, Any], send: Send, *h
     await send({"type": "http.response.body", "body": body})
 
 
-async def _until_prepared() -> None:
-    """Wait for the mark that `up` sets once the database is migrated; whoever serves without `up` names none."""
-    mark = os.environ.get("AGENTOPS_WAIT_FOR")
-    while mark and not os.path.exists(mark):  # noqa: PTH110 - a glance at a local file
-        await asyncio.sleep(MARK_LOOK_S)
-
-
 def _leave_what_stays() -> None:
     """Do not look for garbage among what is there for good, and seldom among what is new.
 
@@ -266,7 +258,6 @@ async def _live(receive: Receive, send: Send) -> None:
     while True:
         phase = (await receive())["type"]
         if phase == "lifespan.startup":
-            await _until_prepared()
             _leave_what_stays()
             _change_threads_seldom()
         await send({"type": f"{phase}.complete"})

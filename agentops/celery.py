@@ -8,7 +8,7 @@ import warnings
 from billiard.util import set_pdeathsig
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_init, worker_process_init
 
 # It warns of root, for the sake of pickled messages; ours are JSON.
 warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -23,17 +23,21 @@ def keep_our_logging(**_: object) -> None:
     """A receiver is enough: Celery then leaves logging to Django's settings."""
 
 
-# A child of the pool is forked from the process that read this file.
-WORKER = os.getpid()
+_worker: list[int] = []  # the process that its pool is forked from
+
+
+def note_the_worker(**_: object) -> None:
+    _worker[:] = [os.getpid()]
 
 
 def die_with_the_worker(**_: object) -> None:
     """A worker that is killed leaves no child that goes on without it."""
     if sys.platform == "linux":
         set_pdeathsig(signal.SIGKILL)
-        if os.getppid() != WORKER:
+        if [os.getppid()] != _worker:
             os._exit(1)  # it was killed before we asked to be told
 
 
 setup_logging.connect(keep_our_logging)
+worker_init.connect(note_the_worker)
 worker_process_init.connect(die_with_the_worker)

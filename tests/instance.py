@@ -26,9 +26,9 @@ READY_TIMEOUT_S = 90.0
 NOT_INHERITED = ("DATABASE_URL", "BROKER_URL", "AGENTOPS_", "DJANGO_", "PYTEST_")
 # A word of the command line that tells each child of `up` from the others.
 PARTS = {
-    "web": "agentops.web.server",
+    "web": "web",
     "worker": "worker",
-    "sweeper": "sweep",
+    "sweeper": "sweeper",
     "sandbox": "agentops.runtime.sandbox",
     "broker": "valkey-server",
     "postgres": "postgres",
@@ -191,7 +191,7 @@ class Instance:
     @property
     def sandbox_url(self) -> str:
         """Where the children of `up` were told that the sandbox listens."""
-        names = dict(pair.partition(b"=")[::2] for pair in _read(self.pid("web") or 0, "environ").split(b"\0"))
+        names = dict(pair.partition(b"=")[::2] for pair in _read(self.pid("sandbox") or 0, "environ").split(b"\0"))
         return names[b"AGENTOPS_SANDBOX_URL"].decode()
 
     def query(self, sql: str, params: Sequence[object] | None = None) -> list[tuple[Any, ...]]:

@@ -209,30 +209,6 @@ def test_a_probe_is_answered_while_every_thread_hangs_and_all_who_ask_share_one(
     asyncio.run(scenario())
 
 
-def test_a_server_that_up_starts_early_serves_only_once_the_database_is_prepared(tmp_path, monkeypatch):
-    mark = tmp_path / "prepared"
-    monkeypatch.setenv("AGENTOPS_WAIT_FOR", str(mark))
-    started = asyncio.Event()
-
-    async def receive() -> Message:
-        if started.is_set():
-            await asyncio.sleep(60)
-        return {"type": "lifespan.startup"}
-
-    async def send(message: Message) -> None:
-        started.set()
-
-    async def start() -> None:
-        serving = asyncio.create_task(asgi.application({"type": "lifespan"}, receive, send))
-        await asyncio.sleep(5 * asgi.MARK_LOOK_S)
-        assert not started.is_set()
-        mark.touch()
-        await asyncio.wait_for(started.wait(), 5)
-        serving.cancel()
-
-    asyncio.run(start())
-
-
 async def raises(message: Message) -> None:
     raise RuntimeError("the connection is closed")
 

@@ -23,10 +23,15 @@ def main() -> None:
         if identity == "not-root" and os.geteuid() == 0:
             leave_root(libc)
         # After leaving root: a change of credentials clears it.
-        libc.prctl(PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
-        if os.getppid() != int(parent):
-            sys.exit(1)
+        die_with(libc, int(parent), int(signal_number))
     os.execv(command[0], command)  # noqa: S606 - becoming the server is the point
+
+
+def die_with(libc: ctypes.CDLL, parent: int, signal_number: int) -> None:
+    """Get a signal when the parent's thread ends; exit if it has ended already."""
+    libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
 
 
 def leave_root(libc: ctypes.CDLL) -> None:

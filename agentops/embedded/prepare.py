@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-import django
 from django.conf import settings
 from django.core.management import call_command
 from django.db import OperationalError, ProgrammingError, connection
@@ -117,19 +116,13 @@ def is_anybody_told() -> bool:
     return is_anybody_reached()
 
 
-def main() -> int:
-    """Prepare for `up`, which reads what it tells the person from the file descriptor that it names."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
-    django.setup()
+def main(answer_fd: int) -> int:
+    """Prepare for `up`, which reads what it tells the person from this file descriptor. Returns the exit code."""
     try:
         prepare()
     except ServiceError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answer:
+    with os.fdopen(answer_fd, "w", encoding="utf-8") as answer:
         json.dump({"link": sign_in_link(), "is_anybody_told": is_anybody_told()}, answer)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,13 +4,12 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from agentops.embedded.output import Lines, write_line
 from agentops.embedded.process import ServiceError, why_not
@@ -26,10 +25,21 @@ class StoppedError(Exception):
     """Raised inside a wait when someone asked us to stop."""
 
 
+class Process(Protocol):
+    """What we ask of a process: a subprocess.Popen, or one that was forked from this one."""
+
+    pid: int
+    returncode: Any  # the exit code, once poll() has returned it
+
+    def poll(self) -> int | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Launch(Protocol):
     """Starts one process, which writes to a file descriptor."""
 
-    def __call__(self, *, output: int) -> subprocess.Popen[bytes]: ...
+    def __call__(self, *, output: int) -> Process: ...
 
 
 @dataclass
@@ -38,7 +48,7 @@ class Part:
 
     name: str
     launch: Launch
-    is_ready: Callable[[subprocess.Popen[bytes]], bool] = lambda _: True
+    is_ready: Callable[[Process], bool] = lambda _: True
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 5.0
     # Parts of one stage stop together; the highest stage stops first.
@@ -47,7 +57,7 @@ class Part:
     noise: Sequence[str] = ()
     # What may help when it died right after its start.
     mend: Callable[[], None] | None = None
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     said: deque[str] = field(default_factory=deque)
     started_at: float = 0.0
     start_again_at: float | None = None
@@ -101,7 +111,7 @@ class Supervisor:
             if self.stop_asked:
                 raise StoppedError
 
-    def _start_once_more(self, part: Part, code: int) -> subprocess.Popen[bytes]:
+    def _start_once_more(self, part: Part, code: int) -> Process:
         self._pump(0)
         if part.mend is None or part.young_deaths:
             raise ServiceError(why_not(code, "\n".join(part.said), part.name.capitalize()))
@@ -157,7 +167,7 @@ class Supervisor:
         part.start_again_at = monotonic() + part.young_deaths * TICK_S
         write_line("agentops", f"{part.name} ended with code {code}; starting it again.")
 
-    def _launch(self, part: Part) -> subprocess.Popen[bytes]:
+    def _launch(self, part: Part) -> Process:
         lines = Lines(part.name, part.noise)
         try:
             part.process = process = part.launch(output=lines.writing_end)

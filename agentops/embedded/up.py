@@ -5,7 +5,6 @@ import errno
 import http.client
 import json
 import os
-import signal
 import socket
 import sys
 import webbrowser
@@ -16,9 +15,10 @@ from pathlib import Path
 from typing import TypedDict
 
 from agentops.embedded import broker, postgres, sandbox
+from agentops.embedded.fork import fork, load
 from agentops.embedded.home import CREDENTIALS_FILE, Home
 from agentops.embedded.output import write_line
-from agentops.embedded.process import ServiceError, spawn
+from agentops.embedded.process import ServiceError
 from agentops.embedded.supervisor import Part, StoppedError, Supervisor
 from agentops.env import Env, read_env
 
@@ -115,8 +115,6 @@ def _set_environment(home: Home, door: socket.socket) -> None:
     os.environ.setdefault("AGENTOPS_PUBLIC_URL", f"http://{reachable}:{port}")
     os.environ["AGENTOPS_DATA_DIR"] = str(home.path)
     os.environ.setdefault("AGENTOPS_LOG_FORMAT", "text")
-    # Threads would keep an arena each; two cost nothing measurable and save tens of megabytes.
-    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
 
 
@@ -124,18 +122,16 @@ def _start(supervisor: Supervisor, env: Env, home: Home, door: socket.socket) ->
     """Start everything in order and return what there is to say."""
     if not env.broker_url:
         _start_broker(supervisor, home)
-    if not env.database_url:
-        _start_postgres(supervisor, home)
-    webs = [_web(door, home) for _ in range(env.agentops_web_processes)]
-    for web in webs:
-        supervisor.launch(web)  # it reads its code meanwhile, and answers nobody before the mark is there
+    database = None if env.database_url else _launch_postgres(supervisor, home)
+    load()  # while Postgres starts
+    if database:
+        supervisor.wait_for(database, timeout_s=postgres.START_TIMEOUT_S)
     prepared = _prepare(supervisor)
     home.prepared.touch()
+    webs = [_web(door, is_shared=env.agentops_web_processes > 1) for _ in range(env.agentops_web_processes)]
+    for part in (*webs, _command("worker", "worker"), _command("sweeper", "sweep")):
+        supervisor.launch(part)
     supervisor.wait_for(webs[0], timeout_s=WEB_TIMEOUT_S)
-    for web in webs:
-        web.stop_signal = signal.SIGTERM
-    for name, command in (("worker", "worker"), ("sweeper", "sweep")):
-        supervisor.start(Part(name, partial(spawn, _manage(command)), stage=2), timeout_s=WEB_TIMEOUT_S)
     return prepared
 
 
@@ -154,20 +150,23 @@ def _start_broker(supervisor: Supervisor, home: Home) -> None:
     supervisor.start(part, timeout_s=postgres.START_TIMEOUT_S)
 
 
-def _start_postgres(supervisor: Supervisor, home: Home) -> None:
+def _launch_postgres(supervisor: Supervisor, home: Home) -> Part:
     database = postgres.Postgres(home.path, home.sockets)
     if database.create():
         write_line("agentops", f"made a Postgres cluster in {database.data}.")
     part = Part("postgres", database.launch, lambda process: database.is_ready(process.pid), postgres.STOP_SIGNAL, 2.5)
-    supervisor.start(part, timeout_s=postgres.START_TIMEOUT_S)
+    supervisor.launch(part)
+    return part
 
 
 def _prepare(supervisor: Supervisor) -> Prepared:
     """Migrate, and make the installation on a first start; in a process of its own, whose memory goes with it."""
     reading_end, writing_end = os.pipe()
-    command = [sys.executable, "-m", "agentops.embedded.prepare", str(writing_end)]
+    from agentops.embedded import prepare  # loaded by now
+
+    main = partial(prepare.main, writing_end)
     try:
-        supervisor.run_once("prepare", partial(spawn, command, keep=[writing_end]))
+        supervisor.run_once("prepare", partial(fork, main, "agentops: prepare", keep=[writing_end]))
     finally:
         os.close(writing_end)
     with os.fdopen(reading_end, encoding="utf-8") as answer:
@@ -175,17 +174,21 @@ def _prepare(supervisor: Supervisor) -> Prepared:
         return found
 
 
-def _web(door: socket.socket, home: Home) -> Part:
+def _web(door: socket.socket, *, is_shared: bool) -> Part:
     """Return one of the processes that share the door: who has fewest senders takes the next connection."""
-    os.environ["AGENTOPS_WAIT_FOR"] = str(home.prepared)
-    command = [sys.executable, "-m", "agentops.web.server", str(door.fileno())]
-    launch = partial(spawn, command, keep=[door.fileno()])
-    # While it waits for the mark it hears no other signal, and has nobody to finish with.
-    return Part("web", launch, lambda _: _answers(door), signal.SIGKILL, stage=2)
+    from agentops.web import server  # loaded by now
+
+    fd = door.fileno()
+    main = partial(server.serve, fd, is_shared=is_shared)
+    launch = partial(fork, main, "agentops: web", keep=[fd])
+    return Part("web", launch, lambda _: _answers(door), stage=2)
 
 
-def _manage(command: str) -> list[str]:
-    return [sys.executable, str(CHECKOUT / "manage.py"), command]
+def _command(name: str, command: str) -> Part:
+    """Return a part that does what `manage.py` does with this command."""
+    from agentops.embedded.commands import run
+
+    return Part(name, partial(fork, partial(run, [command]), f"agentops: {name}"), stage=2)
 
 
 def _answers(door: socket.socket) -> bool:

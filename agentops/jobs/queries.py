@@ -12,11 +12,12 @@ from psycopg import sql
 from agentops.jobs.models import Job, Process
 from agentops.jobs.registry import handled
 
-# As JobQuerySet.due says it. Written out, since it is asked several times a second for as long as nothing happens.
+# As JobQuerySet.due says it, in the order of its index, or Postgres may read the whole table for a few rows. Written
+# out, since it is asked several times a second for as long as nothing happens.
 _LATE = sql.SQL(
     "SELECT {kind}, count(*) FROM (SELECT FROM {table} WHERE quarantined_at IS NULL"
     " AND due_at <= statement_timestamp() - make_interval(secs => %(late_s)s)"
-    " AND (lease_until IS NULL OR lease_until < statement_timestamp()) LIMIT %(at_most)s) AS late"
+    " AND (lease_until IS NULL OR lease_until < statement_timestamp()) ORDER BY due_at LIMIT %(at_most)s) AS late"
 )
 
 

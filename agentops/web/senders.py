@@ -20,6 +20,7 @@ class Senders:
     """The connections that have brought a batch lately, or may be about to."""
 
     def __init__(self) -> None:
+        self.are_shared = False  # among processes that take connections as server.py does
         self._since: dict[Client, float] = {}  # its first batch
         self._until: dict[Client, float] = {}  # it counts
 
@@ -29,17 +30,24 @@ class Senders:
         self._until[client] = monotonic() + NEW_FOR_S
 
     def keep(self, client: Client | None) -> bool:
-        """Note a batch, and say whether its connection stays: not one that has been here for long with others."""
-        if client is None:
+        """Note a batch, and say whether its connection stays: not one that has been here for long with others.
+
+        What a proxy on this machine says of its clients has no port, and tells no connection from another.
+        """
+        if not self.are_shared or client is None or not client[1]:
             return True
         now = monotonic()
-        if client not in self._since:
-            self._forget([other for other, until in self._until.items() if until < now])
+        since = self._since.setdefault(client, now)
         self._until[client] = now + SENDS_FOR_S
-        return now - self._since.setdefault(client, now) < KEPT_S or len(self._since) == 1
+        if 0 < now - since < KEPT_S:
+            return True
+        self._forget([other for other, until in self._until.items() if until < now])
+        return since == now or len(self._since) == 1
 
     def pause_s(self, there: Collection[Client]) -> float:
         """Return how long to leave a new connection to other processes; `there` are those that are open."""
+        if not self.are_shared:
+            return 0
         now = monotonic()
         self._forget([client for client in self._until if client not in there])
         return min(PAUSE_MAX_S, PAUSE_S * sum(until > now for until in self._until.values()))

@@ -1,7 +1,7 @@
 """The web server of `up`: uvicorn, with connections shared fairly among the processes that listen at one door.
 
-`python -m agentops.web.server FD` serves at a socket that listens already. Uvicorn alone takes all connections that
-wait the moment it wakes: of four exporters three or four may come to one of two processes, and stay there for hours.
+Uvicorn alone takes all connections that wait the moment it wakes: of four exporters three or four may come to one of
+two processes, and stay there for hours.
 """
 
 import asyncio
@@ -15,10 +15,11 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from agentops.web.senders import PAUSE_MAX_S, Client, senders
+from agentops.web.senders import Client, senders
 
-AT_ONCE = 8  # connections taken after the longest pause
+AT_ONCE = 64  # connections taken before anything else goes on
 NO_ROOM_S = 1.0  # until we look again, where this process may open no more files
+UNACKED = 24  # where TCP_INFO of a socket that listens has how many wait to be taken
 
 log = structlog.get_logger(__name__)
 
@@ -33,33 +34,43 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])
-        self._taking = asyncio.create_task(self._take())
+        self._taking = asyncio.create_task(self._take_for_ever())
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         if self._taking:
             self._taking.cancel()
+            await asyncio.wait({self._taking})
         await super().shutdown(sockets=[])
 
-    async def _take(self) -> None:
+    async def _take_for_ever(self) -> None:
         while True:
-            await _readable(self._door)
-            if pause_s := senders.pause_s(self._clients()):
-                await asyncio.sleep(pause_s)
             try:
-                for _ in range(AT_ONCE if pause_s >= PAUSE_MAX_S else 1):
-                    await self._take_one()
+                await self._take_some()
             except (BlockingIOError, ConnectionAbortedError):
                 continue  # another process was sooner, or the client has gone
             except Exception:  # whatever it was, the next connection is taken
                 log.exception("connection_not_taken")
                 await asyncio.sleep(NO_ROOM_S)
 
+    async def _take_some(self) -> None:
+        """Take half of those who wait: the other half is for other processes, or for the next look."""
+        await _readable(self._door)
+        if pause_s := senders.pause_s(self._clients()):
+            await asyncio.sleep(pause_s)
+        for _ in range(min(_waiting(self._door) // 2 + 1, AT_ONCE)):
+            await self._take_one()
+
     async def _take_one(self) -> None:
         connection, address = self._door.accept()
         connection.setblocking(False)
         senders.came(address[:2])
+        loop = asyncio.get_running_loop()
+        taken = asyncio.ensure_future(loop.connect_accepted_socket(self._protocol, connection))
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+            await asyncio.shield(taken)
+        except asyncio.CancelledError:
+            await taken  # half taken, it would be read and never answered
+            raise
         except BaseException:
             connection.close()
             raise
@@ -82,9 +93,24 @@ async def _readable(door: socket.socket) -> None:
         loop.remove_reader(door)
 
 
-def main() -> None:
-    door = socket.socket(fileno=int(sys.argv[1]))
+def _waiting(door: socket.socket) -> int:
+    """Return how many connections wait at the door; 0 where the system does not say."""
+    if not hasattr(socket, "TCP_INFO"):
+        return 0
+    about = door.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNACKED + 4)
+    return int.from_bytes(about[UNACKED:], sys.byteorder)
+
+
+def serve(door_fd: int, *, is_shared: bool) -> int:
+    """Serve at a socket that listens already, until a signal comes. Returns the exit code.
+
+    Args:
+        door_fd: the socket.
+        is_shared: whether other processes serve there too.
+    """
+    door = socket.socket(fileno=door_fd)
     door.setblocking(False)
+    senders.are_shared = is_shared
     config = uvicorn.Config(
         "agentops.asgi:application",
         http="httptools",
@@ -95,9 +121,4 @@ def main() -> None:
     )
     server = Server(config, door)
     server.run()
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
-
-
-if __name__ == "__main__":
-    main()
+    return 0 if server.started else STARTUP_FAILURE

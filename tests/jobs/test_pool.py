@@ -8,9 +8,11 @@ import pytest
 FORKED = """
 import os, time
 import agentops.celery as pool
+pool.note_the_worker()
+worker = os.getpid()
 if os.fork():
     os._exit(0)
-while os.getppid() == pool.WORKER:
+while os.getppid() == worker:
     time.sleep(0.01)
 pool.die_with_the_worker()
 print("it went on")

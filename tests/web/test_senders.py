@@ -10,6 +10,12 @@ from agentops.web.senders import KEPT_S, NEW_FOR_S, PAUSE_MAX_S, PAUSE_S, SENDS_
 A, B, C = (("127.0.0.1", port) for port in (5001, 5002, 5003))
 
 
+def shared() -> Senders:
+    senders = Senders()
+    senders.are_shared = True
+    return senders
+
+
 class Clock:
     now = 100.0
 
@@ -25,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_who_has_more_senders_leaves_a_new_connection_longer_to_others(clock: Any) -> None:
-    senders = Senders()
+    senders = shared()
     assert senders.pause_s([A, B]) == 0
     senders.keep(A)
     senders.came(B)
@@ -41,13 +47,13 @@ def test_who_has_more_senders_leaves_a_new_connection_longer_to_others(clock: An
 
 
 def test_a_connection_that_is_closed_counts_no_more(clock: Clock) -> None:
-    senders = Senders()
+    senders = shared()
     senders.keep(A)
     assert senders.pause_s([B]) == 0
 
 
 def test_a_connection_is_given_up_after_a_while_unless_it_is_the_only_one(clock: Clock) -> None:
-    senders = Senders()
+    senders = shared()
     assert senders.keep(A)
     clock.now += KEPT_S
     assert senders.keep(A)
@@ -59,9 +65,37 @@ def test_a_connection_is_given_up_after_a_while_unless_it_is_the_only_one(clock:
 
 
 def test_who_sends_no_more_is_forgotten_without_being_asked_for(clock: Clock) -> None:
-    senders = Senders()
+    senders = shared()
     for port in range(100):
         clock.now += 1
         senders.keep(("127.0.0.1", port))
     assert len(senders._until) < 10
     assert senders.keep(None)
+
+
+def test_a_connection_whose_neighbours_have_gone_is_kept(clock: Clock) -> None:
+    senders = shared()
+    senders.keep(A)
+    senders.keep(B)
+    clock.now += KEPT_S
+    assert senders.keep(A), "B sends no more"
+
+
+def test_what_a_proxy_says_of_its_clients_counts_for_nothing(clock: Clock) -> None:
+    senders = shared()
+    for _ in range(2):
+        clock.now += KEPT_S
+        assert senders.keep(("203.0.113.7", 0))
+        assert senders.keep(("203.0.113.8", 0))
+    assert senders.pause_s([A]) == 0
+
+
+def test_a_process_that_serves_alone_waits_for_nobody_and_gives_nothing_up(clock: Clock) -> None:
+    senders = Senders()
+    for client in (A, B):
+        senders.came(client)
+        senders.keep(client)
+    assert senders.pause_s([A, B]) == 0
+    clock.now += KEPT_S
+    assert senders.keep(B)
+    assert senders.keep(A)

@@ -15,7 +15,7 @@ from agentops.web.asgi_types import Receive, Scope, Send
 from agentops.web.senders import PAUSE_MAX_S, senders
 from agentops.web.server import Server
 
-LONG_S = 0.5
+LONG_S = 2.0
 
 
 async def app(scope: Scope, _receive: Receive, send: Send) -> None:

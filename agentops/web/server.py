@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
         await _readable(self._door)
         if pause_s := senders.pause_s(self._clients()):
             await asyncio.sleep(pause_s)
-        for _ in range(min(_waiting(self._door) // 2 + 1, AT_ONCE)):
+        for _ in range(min(max((_waiting(self._door) + 1) // 2, 1), AT_ONCE)):
             await self._take_one()
 
     async def _take_one(self) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from contextlib import suppress
 from pathlib import Path
 
 from agentops.embedded.launch import die_with
@@ -104,7 +104,8 @@ def _leave(parent: int, output: int, keep: Sequence[int]) -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         die_with(libc, parent, signal.SIGKILL)
-        libc.mallopt(M_ARENA_MAX, ARENAS)
+        if hasattr(libc, "mallopt"):  # glibc's
+            libc.mallopt(M_ARENA_MAX, ARENAS)
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
@@ -112,9 +113,10 @@ def _leave(parent: int, output: int, keep: Sequence[int]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    spared = sorted({2, *keep, os.sysconf("SC_OPEN_MAX")})
-    for before, after in pairwise(spared):
-        os.closerange(before + 1, after)
+    for fd in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
+        if fd > 2 and fd not in keep:
+            with suppress(OSError):  # the one of the list itself is closed by now
+                os.close(fd)
 
 
 def _show(title: str) -> None:

@@ -77,8 +77,7 @@ def fork(main: Callable[[], int], title: str, *, output: int, keep: Sequence[int
     """
     if threading.active_count() > 1:
         raise RuntimeError(f"a process with threads is not forked: {threading.enumerate()}")
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    _flush()
     parent = os.getpid()
     if pid := os.fork():
         return Forked(pid)
@@ -92,10 +91,14 @@ def fork(main: Callable[[], int], title: str, *, output: int, keep: Sequence[int
     except BaseException:
         traceback.print_exc()
     finally:
-        # What is further up the stack is the parent's business.
-        for stream in (sys.stdout, sys.stderr):
+        _flush()
+        os._exit(code)  # what is further up the stack is the parent's business
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
             stream.flush()
-        os._exit(code)
 
 
 def _leave(parent: int, output: int, keep: Sequence[int]) -> None:

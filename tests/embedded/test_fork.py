@@ -72,6 +72,22 @@ def test_what_it_raises_is_told_and_goes_no_further_up() -> None:
     assert answer.stdout == "once\n1 ValueError: told to\n", answer.stderr
 
 
+def test_it_ends_where_it_is_also_when_nobody_reads_what_it_says() -> None:
+    answer = run("""
+        reading, writing = os.pipe()
+        os.close(reading)
+        came, comes = os.pipe()
+        try:
+            child = fork(lambda: print("to nobody") or 0, "a title", output=writing, keep=[comes])
+        finally:
+            os.write(comes, b"here ")
+        while child.poll() is None:
+            time.sleep(0.01)
+        print(os.read(came, 100))
+    """)
+    assert answer.stdout == "b'here '\n", answer.stderr
+
+
 def test_it_has_no_file_and_no_signal_of_the_process_it_comes_from() -> None:
     answer = run("""
         kept, left = (os.open("/dev/null", os.O_RDONLY) for _ in range(2))

@@ -1,12 +1,10 @@
 """Processes that are forked instead of started: what they share with the one they come from, and what they do not."""
 
 import subprocess
-import sys
-import textwrap
 
 import pytest
 
-from tests.instance import CHECKOUT, clean_environment
+from tests.embedded.alone import run_alone
 
 # In a process of its own, without the threads of the tests.
 BEFORE = """
@@ -27,16 +25,7 @@ BEFORE = """
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    code = textwrap.dedent(BEFORE) + textwrap.dedent(script)
-    return subprocess.run(
-        [sys.executable, "-c", code, "words to make some room"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        cwd=CHECKOUT,
-        env=clean_environment(),
-    )
+    return run_alone(BEFORE, script)
 
 
 @pytest.mark.parametrize(

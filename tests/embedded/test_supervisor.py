@@ -1,10 +1,8 @@
 """What `up` does about parts that die, hang or talk: with plain shell commands in the place of servers."""
 
 import subprocess
-import sys
-import textwrap
 
-from tests.instance import CHECKOUT, clean_environment
+from tests.embedded.alone import run_alone
 
 # In a process of its own: a supervisor takes the signals of the whole process.
 BEFORE = """
@@ -23,16 +21,7 @@ BEFORE = """
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    code = textwrap.dedent(BEFORE) + textwrap.dedent(script)
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        cwd=CHECKOUT,
-        env=clean_environment(),
-    )
+    return run_alone(BEFORE, script)
 
 
 def test_a_part_that_dies_again_and_again_ends_everything_with_one_sentence() -> None:

@@ -19,6 +19,7 @@ from traces.detectors.base import (
 )
 
 SESSION = "session_"  # of a kind: the budget is that of all runs together
+NO_BUDGET = {"off": 0}  # of a threshold: the number at which there is none
 GROWTH = 2.0  # a run over its budget is told of again each time that it has used so many times more
 NEXT = {
     "steps": "Look at its last steps: stop the run if it gets nowhere, or split the task.",
@@ -66,10 +67,10 @@ class Budget(Detector):
         max_cost_usd: Annotated[float, Meta(gt=0, le=1_000_000)] = 50.0
         max_work_s: Annotated[float, Meta(gt=0, le=31_536_000)] = 28_800.0
         max_pause_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
-        max_session_steps: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
-        max_session_tokens: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
-        max_session_cost_usd: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
-        max_session_work_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
+        max_session_steps: Annotated[int, Meta(ge=0, le=10_000_000, extra=NO_BUDGET)] = 0
+        max_session_tokens: Annotated[int, Meta(ge=0, le=1_000_000_000_000, extra=NO_BUDGET)] = 0
+        max_session_cost_usd: Annotated[float, Meta(ge=0, le=1_000_000, extra=NO_BUDGET)] = 0.0
+        max_session_work_s: Annotated[float, Meta(ge=0, le=31_536_000, extra=NO_BUDGET)] = 0.0
 
     class State(Mutable):
         first: StepRef | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec.inspect import FloatType, IntType, StructType, type_info
+from msgspec.inspect import FloatType, IntType, Metadata, StructType, type_info
 
 from traces.detectors.base import Detector
 
@@ -51,6 +51,7 @@ class Limit:
     above: Number | None = None  # it must be more than this
     most: Number | None = None
     below: Number | None = None  # it must be less than this
+    off: Number | None = None  # at this number it looks at nothing
 
     @property
     def unit(self) -> str:
@@ -58,7 +59,11 @@ class Limit:
 
     @property
     def usual(self) -> str:
-        return written(self.default)
+        return self.said(self.default)
+
+    def said(self, number: Number) -> str:
+        """Write a number of this threshold; of one that turns it off, what it means."""
+        return f"{written(number)} (off)" if number == self.off else written(number)
 
     @property
     def allowed(self) -> str:
@@ -72,7 +77,7 @@ class Limit:
     def right(self) -> str:
         """What would be right, as a sentence."""
         what = "A whole number" if self.is_whole else "A number"
-        return f"{what}, {self.allowed or 'of any size'}; the default is {written(self.default)}."
+        return f"{what}, {self.allowed or 'of any size'}; the default is {self.usual}."
 
 
 def limits(kind: type[Detector]) -> list[Limit]:
@@ -80,11 +85,13 @@ def limits(kind: type[Detector]) -> list[Limit]:
     info = type_info(kind.Thresholds)
     found = []
     for field in info.fields if isinstance(info, StructType) else ():
-        number = field.type
+        number, off = field.type, None
+        if isinstance(number, Metadata):
+            number, off = number.type, (number.extra or {}).get("off")
         if not isinstance(number, IntType | FloatType):
             raise TypeError(f"{kind.name()}.{field.name} is no number.")
         bounds = {"least": number.ge, "above": number.gt, "most": number.le, "below": number.lt}
-        found.append(Limit(field.name, field.default, isinstance(number, IntType), **bounds))
+        found.append(Limit(field.name, field.default, isinstance(number, IntType), off=off, **bounds))
     return found
 
 

@@ -49,14 +49,13 @@ class End(msgspec.Struct, array_like=True):
 class MissingRollback(Detector):
     """A change of several steps stopped half way, and what had been done stayed as it was.
 
-    Definition: `half_done`: within one turn of a person, at least `min_changes` calls of tools that are known to change
-        something succeeded, a later one failed, and until the end it was neither made good (the same tool on the same
-        things, with success) nor were the first ones taken back (by a call that says so in `agentops.compensates`, by
-        a later change of the same things, or by a tool whose name holds theirs, as `undo_x` does for `x`).
-        `cut_off`: the run ended failed after such changes, or in the midst of a call that failed or had succeeded
-        before, though its agent speaks elsewhere. Judged when the trace has ended and nothing more is waited for; a
-        live run that stands still at a call for `max_quiet_s` seconds, so that it waits for nobody's answer, is
-        judged then.
+    Definition: judged when the trace has ended and nothing more is waited for; a live run that stands still at a call
+        for `max_quiet_s` seconds, so that it waits for nobody's answer, is judged then. `half_done`: within one turn
+        of a person, at least `min_changes` calls of tools that are known to change something succeeded, a later one
+        failed, and until the end it was neither made good (the same tool on the same things, with success) nor were
+        the first ones taken back (by a call that says so in `agentops.compensates`, by a later change of the same
+        things, or by a tool whose name holds theirs, as `undo_x` does for `x`). `cut_off`: the run ended failed after
+        such changes, or in the midst of a call that failed or had succeeded before, though its agent speaks elsewhere.
     Input: calls with a declared or set risk, their arguments, results and errors; how the trace ended.
     Misses: steps that were left out and never tried; failures that a tool reports as success; changes by tools of
         unknown risk; a half that a person accepted counts as one all the same.

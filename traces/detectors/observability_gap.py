@@ -32,15 +32,15 @@ class Pause(Mutable):
 class ObservabilityGap(Detector):
     """Something of the run is missing, so nobody can say what the agent did.
 
-    Definition: `silence`: for `max_silence_s` no step came although one was due: a call had no result yet, a result no
-        answer of the model, or the first message of a person none; said while it lasts, and where the trace was
-        closed by the clock. `no_steps`: a run that was opened, or in which an agent is named, left no step. `holes`:
-        numbers between two steps are missing, at most `max_hole_steps` at a time. `no_result`: calls without a result.
-        `no_usage`: model calls without tokens. `open_child`: the root ended, but a step did not, or the span around
-        it never came. Holes and what follows are judged once the trace has settled, and are one finding a run.
+    Definition: all but silence and runs without steps is judged once the trace has settled, and is one finding a run.
         Where none of a run's calls has a result, or no model call tokens, its client may never send them: the severity
         is low, and in a file it is no finding. It is medium only for silence, holes, runs without steps, and results
-        that the same tool gave elsewhere in the run.
+        that the same tool gave elsewhere in the run. `silence`: for `max_silence_s` no step came although one was due:
+        a call had no result yet, a result no answer of the model, or the first message of a person none; said while
+        it lasts, and where the trace was closed by the clock. `no_steps`: a run that was opened, or in which an agent
+        is named, left no step. `holes`: numbers between two steps are missing, at most `max_hole_steps` at a time.
+        `no_result`: calls without a result. `no_usage`: model calls without tokens. `open_child`: the root ended, but
+        a step did not, or the span around it never came.
     Input: all steps, how the trace stands, and when something came last.
     Misses: steps before the first and after the last; leaps where nearly every step leaps; traces without real times;
         pauses of a person are no silence; agents that end with a tool's result and close no trace look silent; tools

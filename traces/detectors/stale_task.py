@@ -34,8 +34,8 @@ class StaleTask(Detector):
     """The agent acts on the thing that an earlier task was about.
 
     Definition: two kinds of calls with effects that name, in the same argument as a call before, a thing that the
-        person did not name again. stale_entity: their last message names a new thing of the same form (another order
-        number), and the call names none of those in it. closed_task: the agent has since declared that task complete,
+        person did not name again. `stale_entity`: their last message names a new thing of the same form (another order
+        number), and the call names none of those in it. `closed_task`: the agent has since declared that task complete,
         and `min_calls` such calls follow.
     Input: what people and the agent said, arguments of tools and their risk. Things are ids: values with a digit that
         are no date, year or amount.

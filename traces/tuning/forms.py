@@ -27,7 +27,10 @@ class SettingsForm(forms.Form):
         self._limits = limits(kind)
         for one in now:
             self.fields[one.limit.name] = _field(one)
-        self.order_fields(["mode", *(limit.name for limit in self._limits), "note", "base"])
+
+    @property
+    def numbers(self) -> list[forms.BoundField]:
+        return [self[limit.name] for limit in self._limits]
 
     def clean(self) -> dict[str, Any]:
         for limit in self._limits:

@@ -12,7 +12,7 @@ from django.http import Http404
 from agentops.accounts.models import Project
 from traces.alerts.precision import Precision, precision_by_detector
 from traces.detectors.base import ALONE, CANDIDATE, Detector
-from traces.detectors.limits import Limit, Number, limits, usable, written
+from traces.detectors.limits import Limit, Number, limits, usable
 from traces.detectors.models import DetectorSettings, Finding
 from traces.detectors.registry import all_detectors
 from traces.tuning.services import Wish, wish_of
@@ -31,7 +31,7 @@ class Threshold:
 
     @property
     def here(self) -> str:
-        return written(self.value)
+        return self.limit.said(self.value)
 
     @property
     def is_changed(self) -> bool:

@@ -1,5 +1,6 @@
 """Tags that draw: glyphs, states, severities, tiers, findings, barcodes, charts, navigation."""
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -8,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from django import template
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from agentops.web import navigation as rooms
@@ -20,6 +21,8 @@ register = template.Library()
 # A list draws the same few glyphs and words in each of its rows. By type: what is safe is not what only looks like it.
 drawn_once = lru_cache(maxsize=1_000, typed=True)
 THEMES = ("light", "dark")
+# A sentence that begins with one or several `names` and a colon, as an entry of a list does.
+ENTRY = re.compile(r"(?:^|(?<=[.;] ))((?:`\w+`, )*`\w+`): ")
 
 
 @register.simple_tag
@@ -159,3 +162,12 @@ def ticked(text: str) -> SafeString:
     """Write our own words with what stands between `backticks` as code."""
     parts = text.split("`")
     return SafeString("".join(format_html("<code>{}</code>" if i % 2 else "{}", part) for i, part in enumerate(parts)))
+
+
+@register.filter
+def listed(text: str) -> SafeString:
+    """Write our own words as `ticked` does, and what begins with "`name`: " as the entries of a list."""
+    before, *rest = ENTRY.split(text)
+    entries = zip(map(ticked, rest[::2]), map(ticked, rest[1::2]), strict=True)
+    drawn = format_html_join("", "<li>{}: {}</li>", entries)
+    return format_html("{}<ul>{}</ul>", ticked(before), drawn) if drawn else ticked(before)

@@ -203,7 +203,10 @@ def test_cancelling_asks_first_and_names_what_is_undone(client: Client, desk: De
     assert "<strong>cannot be undone</strong>" in content
     assert Run.objects.get(pk=run.pk).cancel_requested_at is None
     assert client.post(url).headers["Location"] == f"/runs/{run.pk}"
-    assert "Cancel was asked for" in page(client, f"/runs/{run.pk}")
+    content = page(client, f"/runs/{run.pk}")
+    assert "Cancel was asked for" in content
+    assert f"Cancelled by {member.user}." in content
+    assert "It ends once what is under way is finished." in content
     assert desk.advance(run, times=3).status == "cancelled"
     content = page(client, f"/runs/{run.pk}")
     assert f"Cancelled by {member.user}." in content

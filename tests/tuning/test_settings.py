@@ -1,6 +1,7 @@
 """What a project sets for a detector: what may be set, by whom, version by version, and that it counts."""
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ from django.test import Client
 
 from agentops.accounts.models import Membership, Project, Role
 from agentops.audit.models import Entry
+from agentops.web.templatetags.look import listed
 from tests.alerts.builders import looping, make_finding, run_jobs
 from tests.builders import bearer, make_key, make_membership, signed_in
 from tests.traces.builders import send
 from traces.detectors.base import Detector
+from traces.detectors.budget import Budget
 from traces.detectors.limits import ThresholdError, checked, limits, usable
 from traces.detectors.models import DetectorSettings, Finding
 from traces.detectors.registry import all_detectors
@@ -39,6 +42,12 @@ def test_each_threshold_has_a_unit_and_a_range_that_holds_its_default(kind: type
         assert limit.unit, limit.name
         assert limit.most is not None or limit.below is not None, f"{limit.name} has no top"
         assert checked(kind, {limit.name: limit.default}) == {}
+
+
+def test_a_number_that_turns_a_threshold_off_is_called_so() -> None:
+    off = {limit.name: limit.usual for limit in limits(Budget) if limit.off is not None}
+    assert off == {limit.name: "0 (off)" for limit in limits(Budget) if limit.name.startswith("max_session")}
+    assert off
 
 
 @pytest.mark.parametrize("kind", all_detectors(), ids=lambda kind: kind.name())
@@ -78,6 +87,8 @@ def test_the_list_explains_every_detector(client: Client, project: Project, djan
         assert f"/detectors/{kind.name()}" in html
         assert all(f"<code>{limit.name}</code>" in html for limit in limits(kind))
         assert all(f"<code>{name}</code>" in html for name in kind.kinds)
+        entries = re.findall(r"<li>(.*?): ", listed(kind.sections()["Definition"]))
+        assert len(kind.kinds) == 1 or re.findall(r"<code>(.*?)</code>", " ".join(entries)) == list(kind.kinds)
     assert html.count("<dt>Misses</dt>") == len(all_detectors())
 
 

@@ -77,6 +77,14 @@ def test_names_in_chips_are_escaped() -> None:
     assert "<script>" not in look.finding("<script>", "<script>", True) + look.tier("<script>") + look.glyph("<script>")
 
 
+def test_what_begins_with_a_name_is_an_entry_of_a_list() -> None:
+    assert look.listed("Of all. `a`: one <b>; `b`, `c`: two of `d`: no entry.") == (
+        "<p>Of all. </p><ul><li><code>a</code>: one &lt;b&gt;; </li>"
+        "<li><code>b</code>, <code>c</code>: two of <code>d</code>: no entry.</li></ul>"
+    )
+    assert look.listed("Just `words`.") == look.ticked("Just `words`.")
+
+
 @pytest.mark.parametrize(
     ("name", "email", "letters"),
     [("Tomas Reyes", "", "TR"), ("", "ines.duarte@example.com", "ID"), ("", "", "?"), ("\u202e<b>", "", "?")],

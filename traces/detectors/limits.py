@@ -87,7 +87,8 @@ def limits(kind: type[Detector]) -> list[Limit]:
     for field in info.fields if isinstance(info, StructType) else ():
         number, off = field.type, None
         if isinstance(number, Metadata):
-            number, off = number.type, (number.extra or {}).get("off")
+            off = (number.extra or {}).get("off")
+            number = number.type
         if not isinstance(number, IntType | FloatType):
             raise TypeError(f"{kind.name()}.{field.name} is no number.")
         bounds = {"least": number.ge, "above": number.gt, "most": number.le, "below": number.lt}

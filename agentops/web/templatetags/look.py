@@ -170,4 +170,6 @@ def listed(text: str) -> SafeString:
     before, *rest = ENTRY.split(text)
     entries = zip(map(ticked, rest[::2]), map(ticked, rest[1::2]), strict=True)
     drawn = format_html_join("", "<li>{}: {}</li>", entries)
-    return format_html("{}<ul>{}</ul>", ticked(before), drawn) if drawn else ticked(before)
+    if not drawn:
+        return ticked(before)
+    return format_html("<p>{}</p><ul>{}</ul>", ticked(before), drawn) if before else format_html("<ul>{}</ul>", drawn)

@@ -11,6 +11,3 @@ INSTALLED_APPS = [*_PRODUCT_APPS, "tests.probe"]
 
 # A real hash takes a tenth of a second on purpose; passwords of prepared installations have one.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *_PRODUCT_HASHERS]
-
-# Each test client makes the middleware anew, which would look at every static file there is: 20 ms each time.
-WHITENOISE_AUTOREFRESH = True

@@ -126,6 +126,7 @@ def test_a_run_appears_in_the_list_by_itself_and_is_cancelled_by_keyboard(visit:
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Cancel this run?")
     visit.expect_accessible_everywhere(1440, 390)
     visit.page.get_by_role("button", name="Cancel the run").press("Enter")
+    expect(visit.page.locator(".standing")).to_contain_text("cancelled", timeout=SOON_MS)
     says(visit.page, "Cancelled by Owner.")
     assert status_of(visit.instance, run) == "cancelled"
     visit.goto("/runs/new")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -49,8 +49,8 @@ def who_may(route: Route, method: str) -> str:
 def call(client: Client, method: str, address: str, url: str, data: Mapping[str, Any]) -> HttpResponseBase:
     if method == "GET":
         response = client.get(url)
-        if response.streaming:  # it holds one of a few places as long as somebody may read it
-            response.close()
+        if isinstance(response, StreamingHttpResponse) and not response.is_async:
+            response.getvalue()  # it holds one of a few places until it is read
         return response
     content = {"content_type": "application/json"} if address.startswith(MACHINE_PATHS) else {}
     return getattr(client, method.lower())(url, data, **content) if method == "POST" else client.generic(method, url)
